@@ -1,0 +1,257 @@
+"""`attribute`: any method on any JAX callable, in batches, with its numerical error."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genodl.attribute import gradients
+from genodl.attribute.batches import blocks, checked, rows_per_batch
+from genodl.attribute.capture import Program, capture
+from genodl.attribute.gradients import Batch
+from genodl.attribute.result import Attribution
+from genodl.errors import InputError, nearest
+
+FIRST_STEPS, MOST_STEPS = 32, 1024
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to attribute.
+
+    Attributes
+    ----------
+    run : (predict, Batch, settings) -> values, or (values, standard error)
+    background : whether the baseline is a set that every sample is compared with
+    """
+
+    run: Callable[..., Any]
+    background: bool = False
+
+
+METHODS = {
+    "saliency": Method(gradients.saliency),
+    "input_x_gradient": Method(gradients.input_x_gradient),
+    "smoothgrad": Method(gradients.smoothgrad),
+    "integrated_gradients": Method(gradients.integrated),
+}
+
+
+class Part(NamedTuple):
+    """What one batch gives, with the outputs last where all are explained."""
+
+    values: Any
+    standard_error: Any
+    prediction: Any
+    baseline_prediction: Any
+
+
+def attribute(
+    predict: Callable[[Any], Any],
+    x: Any,
+    *,
+    baseline: Any,
+    method: str = "integrated_gradients",
+    output: int | np.ndarray | None = None,
+    tolerance: float = 1e-3,
+    batch_size: int | None = None,
+    **settings: Any,
+) -> Attribution:
+    """The share of each input in the predictions of any JAX callable.
+
+    The callable is captured as a jaxpr and compiled once for each shape of batch; the result does
+    not depend on the batches. Several devices share each batch.
+
+    Parameters
+    ----------
+    predict : x -> (batch,) or (batch, outputs), traceable by JAX, each row by itself
+    x : array, or pytree of arrays attributed jointly, (samples, inputs...), no nan
+    baseline : the same with samples or 1 rows, one row without the first axis, or a number.
+        Methods that use a background set take (members, inputs...) for all samples, or
+        (samples, members, inputs...)
+    method : a key of `METHODS`
+    output : the output to explain, or (samples,), one for each sample; None explains all of them
+    tolerance : relative completeness error above which a sample is flagged
+    batch_size : samples a batch; from the memory of the device when None
+    settings : of the method, such as `steps=`
+
+    Returns
+    -------
+    Attribution
+
+    Raises
+    ------
+    InputError : an unknown method or setting, nan in x or baseline, shapes that do not fit, rows of
+        `predict` that see each other, a primitive without a rule
+    """
+    chosen = method_named(method)
+    check_settings(chosen, settings, method)
+    inputs, start = checked(x, baseline, background=chosen.background)
+    samples = len(jax.tree.leaves(inputs)[0])
+    pair, outputs = capture(predict, inputs, [2])
+    check_rows(pair, inputs)
+    every = output is None and outputs > 0
+    size = min(samples, batch_size or rows_per_batch(pair, samples, outputs if every else 1))
+    program, _ = capture(predict, inputs, {size, 1})
+    frozen = tuple(sorted(settings.items()))
+    parts = [
+        trim(explain(program, batch, chosen, frozen, every, tolerance), used)
+        for batch, used in blocks(inputs, start, targets(output, outputs, samples), size)
+    ]
+    whole = jax.tree.map(lambda *p: p[0] if len(p) == 1 else np.concatenate(p), *parts)
+    error, incomplete = completeness(whole, tolerance, every)
+    return Attribution(
+        *(whole.values, baseline, method, whole.prediction, whole.baseline_prediction),
+        *(error, incomplete, tolerance, whole.standard_error, frozen),
+    )
+
+
+def method_named(name: str) -> Method:
+    """The method of that name."""
+    if name not in METHODS:
+        raise InputError(
+            f"no method named {name!r}",
+            where="attribute method",
+            mend=f"did you mean {nearest(name, METHODS)}; all are {', '.join(METHODS)}",
+        )
+    return METHODS[name]
+
+
+def check_settings(chosen: Method, settings: dict, method: str) -> None:
+    """Raise where a setting is not one of the method's."""
+    given = inspect.signature(chosen.run).parameters.values()
+    known = [p.name for p in given if p.kind is p.KEYWORD_ONLY]
+    for name in settings:
+        if name not in known:
+            mend = f"did you mean {nearest(name, known)}" if known else "leave it out"
+            raise InputError(f"{method} has no setting {name!r}", where="attribute", mend=mend)
+
+
+def check_rows(program: Program, x: Any) -> None:
+    """Raise where the prediction of a sample depends on the sample beside it."""
+    last = len(jax.tree.leaves(x)[0]) - 1
+    pair = jax.tree.map(lambda v: jnp.asarray(v[np.array([0, last])]), x)
+    other = jax.tree.map(lambda v: v.at[1].set(v[1] * 2 + 1), pair)
+    one, two = (np.asarray(_predict(program, z)[0]) for z in (pair, other))
+    if not np.allclose(one, two, rtol=1e-3, atol=1e-5, equal_nan=True):
+        raise InputError(
+            f"the prediction of a sample goes from {one[0]:.6g} to {two[0]:.6g} with its neighbour",
+            where="attribute",
+            mend="put the model in evaluation mode, or replace BatchNorm by LayerNorm",
+        )
+
+
+def targets(output: Any, outputs: int, samples: int) -> np.ndarray:
+    """float32, (samples, outputs), one where an output is explained."""
+    if output is None:
+        return np.ones((samples, max(outputs, 1)), np.float32)
+    index = (
+        np.broadcast_to(np.asarray(output), (samples,))
+        if np.ndim(output) == 0
+        else np.asarray(output)
+    )
+    wrong = index.shape != (samples,) or index.dtype.kind not in "iu"
+    if wrong or index.min() < 0 or index.max() >= max(outputs, 1):
+        raise InputError(
+            f"output is {output!r}, the model has {max(outputs, 1)} outputs",
+            where="attribute",
+            mend="give one index from 0, or one for each sample",
+        )
+    return np.eye(max(outputs, 1), dtype=np.float32)[index]
+
+
+def explain(
+    program: Program, batch: Batch, chosen: Method, settings: tuple, every: bool, tolerance: float
+) -> Part:
+    """One batch attributed; adaptive methods take more steps for the samples that need them."""
+    adaptive = chosen.run is gradients.integrated and dict(settings).get("steps") is None
+    if not adaptive:
+        return compiled(program, batch, chosen, settings, every)
+    steps = FIRST_STEPS
+    part = compiled(program, batch, chosen, (("steps", steps),), every)
+    _, lacking = completeness(part, tolerance, every)
+    while lacking.any() and steps < MOST_STEPS:
+        steps *= 2
+        finer = compiled(program, batch, chosen, (("steps", steps),), every)
+        # Each sample keeps the first result that is good enough, whatever its batch needs.
+        part = part._replace(
+            values=jax.tree.map(partial(_where, lacking), finer.values, part.values)
+        )
+        _, lacking = completeness(part, tolerance, every)
+    return part
+
+
+def _where(rows: np.ndarray, new: Any, old: Any) -> np.ndarray:
+    """New values in the chosen rows (and outputs), old ones elsewhere."""
+    middle = (1,) * (old.ndim - rows.ndim)
+    return np.where(rows.reshape(rows.shape[:1] + middle + rows.shape[1:]), new, old)
+
+
+@partial(jax.jit, static_argnames=("chosen", "settings", "every"))
+def compiled(program: Program, batch: Batch, chosen: Method, settings: tuple, every: bool) -> Part:
+    """One batch attributed for the wanted output, or for each of them."""
+
+    def one(target: jax.Array) -> tuple[Any, Any]:
+        found = chosen.run(program, batch._replace(target=target), **dict(settings))
+        return found if isinstance(found, tuple) else (found, None)
+
+    leaf = jax.tree.leaves(batch.x)[0]
+    target = batch.target.astype(leaf.dtype)
+    if every:
+        outputs = target.shape[1]
+        each = jnp.broadcast_to(
+            jnp.eye(outputs, dtype=leaf.dtype)[:, None], (outputs, *target.shape)
+        )
+        values, error = jax.vmap(one, out_axes=-1)(each)
+    else:
+        values, error = one(target)
+
+    def number(z: Any) -> jax.Array:
+        found = program(z)
+        return found if every else jnp.where(target != 0, found * target, 0).sum(axis=-1)
+
+    return Part(values, error, number(batch.x), _start(number, batch, chosen.background))
+
+
+def _start(number: Callable, batch: Batch, background: bool) -> jax.Array:
+    """The prediction of the baseline, the mean over a background set."""
+    rows = len(batch.rows)
+
+    def full(b: Any) -> jax.Array:
+        # One shared row is predicted once.
+        found = number(b)
+        return jnp.broadcast_to(found, (rows, *found.shape[1:]))
+
+    if not background:
+        return full(batch.baseline)
+    members = jax.tree.map(lambda b: jnp.moveaxis(b, 1, 0), batch.baseline)
+    return jax.lax.map(full, members).mean(axis=0)
+
+
+def trim(part: Part, used: int) -> Part:
+    """The rows of a batch that are samples, on the host."""
+    return jax.tree.map(lambda v: np.asarray(v)[:used], part)
+
+
+def completeness(part: Part, tolerance: float, every: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Completeness error of each sample (and output), and where it exceeds the tolerance."""
+
+    def total(leaf: Any) -> np.ndarray:
+        values = np.asarray(leaf)
+        axes = tuple(range(1, values.ndim - every))
+        return values.sum(axis=axes, dtype=np.float64)
+
+    found = np.sum([total(v) for v in jax.tree.leaves(part.values)], axis=0)
+    end, start = (np.asarray(p, np.float64) for p in (part.prediction, part.baseline_prediction))
+    error = np.abs(found - (end - start))
+    return error, ~(error <= tolerance * (np.abs(end) + np.abs(start)))
+
+
+_predict = jax.jit(lambda program, x: program(x))
