@@ -1,0 +1,81 @@
+"""A marker as two orthogonal channels, free of the covariates."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+MINIMAL_CARRIERS = 10.0  # a channel carried by fewer effective samples has no normal tail
+WINSOR = 4.0  # standard deviations, for the square of a heavy-tailed input
+
+
+class Channels(NamedTuple):
+    """Markers as the networks and the tests see them.
+
+    Attributes
+    ----------
+    values : float32, (2, samples, markers), mean 0 and variance 1 before the covariates are taken
+        out, 0 where the sample is padding or the channel is inactive
+    active : bool, (2, markers), the channel carries information
+    scale : float32, (markers,), standard deviation of the marker in its own unit
+    """
+
+    values: jax.Array
+    active: jax.Array
+    scale: jax.Array
+
+
+def covariate_projection(covariates: np.ndarray) -> np.ndarray:
+    """An orthonormal basis of the covariates, float32, (samples, rank).
+
+    `covariates` is (samples, columns), its first column the intercept; padding rows are zero.
+    Columns that repeat what others say are left out by the singular values.
+    """
+    left, size, _ = np.linalg.svd(np.asarray(covariates, float), full_matrices=False)
+    return left[:, size > size[0] * 1e-8].astype(np.float32)
+
+
+@partial(jax.jit, static_argnames=("clip",))
+def encode(dosage: jax.Array, present: jax.Array, basis: jax.Array, clip: float) -> Channels:
+    """The additive and the non-additive channel of a block of markers.
+
+    The first channel is the standardised value, the second its square made orthogonal to the
+    first: for a dosage of 0, 1 and 2 that spans the same space as the heterozygote indicator, for
+    expression it catches U-shapes, and for a 0/1 marker it vanishes. Missing values take the mean.
+    Both are made orthogonal to the covariates over all samples, which involves no phenotype.
+
+    Parameters
+    ----------
+    dosage : float32, (samples, markers), nan = missing
+    present : float32, (samples,), 0 marks a padding row
+    basis : float32, (samples, rank), orthonormal covariates
+    clip : standard deviations at which the value is cut before it is squared
+    """
+    rows = present.sum()
+    known = jnp.isfinite(dosage) & (present[:, None] > 0)
+    count = jnp.maximum(known.sum(0), 1)
+    mean = jnp.where(known, dosage, 0).sum(0) / count
+    centred = jnp.where(known, dosage - mean, 0)
+    scale = jnp.sqrt((centred**2).sum(0) / rows)
+    additive, first = _standardise(centred, rows)
+    squared = jnp.clip(additive, -clip, clip) ** 2 * present[:, None]
+    squared = squared - present[:, None] * squared.sum(0) / rows
+    bent = squared - additive * (additive * squared).sum(0) / rows
+    quadratic, second = _standardise(bent, rows)
+    values = jnp.stack([additive, quadratic])
+    values = values - jnp.einsum("nr,crm->cnm", basis, jnp.einsum("nr,cnm->crm", basis, values))
+    left = (values**2).sum(1) / rows
+    active = jnp.stack([first, second]) & (left > 1e-2)
+    return Channels(values * active[:, None, :], active, scale)
+
+
+def _standardise(values: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Unit variance, and whether enough samples carry the column."""
+    variance = (values**2).sum(0) / rows
+    kurtosis = (values**4).sum(0) / rows / jnp.maximum(variance**2, 1e-30)
+    informative = (variance > 1e-6) & (kurtosis * MINIMAL_CARRIERS < rows)
+    return jnp.where(informative, values / jnp.sqrt(jnp.maximum(variance, 1e-12)), 0), informative
