@@ -1,0 +1,336 @@
+"""BCF: the binary records decoded in place.
+
+pysam decompresses, compiled loops find the fields of each record, and every length in the file is
+checked against the record before it is followed. Format: VCF specification, section 6.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from genodl.errors import InputError
+from genodl.io import bgzf, packed
+from genodl.io.source import Block, Field, Region, Source, overlapping, unknown_contig
+from genodl.io.vcf import (
+    LONGEST_HEADER_LINE,
+    LONGEST_RECORD,
+    Header,
+    ahead,
+    bad_call,
+    check_field,
+    expand,
+    header_of,
+)
+
+_KEY = re.compile(r"##(contig|FILTER|INFO|FORMAT)=<(?:.*?,)?ID=([^,>]+)")
+_INDEX = re.compile(r"[,<]IDX=(\d+)")
+
+
+@dataclass(frozen=True)
+class Dictionary:
+    """A BCF header: as for a VCF, and the names that records refer to by number."""
+
+    header: Header
+    contigs: dict[int, str]
+    keys: dict[int, str]
+
+    def key(self, name: str) -> int:
+        """The number of a FORMAT key, -1 when the header has none."""
+        if name not in self.header.formats:
+            return -1
+        return next(number for number, key in self.keys.items() if key == name)
+
+
+@dataclass(frozen=True, eq=False)
+class Records:
+    """The fixed columns of some records, and where each record stands in the bytes."""
+
+    contig: list[str]
+    pos: np.ndarray
+    id: list[str]
+    ref: list[str]
+    alts: list[list[str]]
+    qual: np.ndarray
+    filter: list[str]
+    layout: np.ndarray
+    number: np.ndarray
+
+
+def open_bcf(path: Path) -> Source:
+    """A BCF as a source."""
+    names = _read_dictionary(path)
+
+    def blocks(
+        columns: np.ndarray | None, regions: tuple[Region, ...] | None, field: Field
+    ) -> Iterator[Block]:
+        return _blocks(path, names, columns, regions, field)
+
+    return Source(path, names.header.samples, names.header.contigs, blocks)
+
+
+def _broken(path: Path, where: str = "") -> InputError:
+    """The error for bytes that are no BCF."""
+    return InputError(
+        "the BCF is damaged", where=f"{path}{where}", mend="fetch or write the file again"
+    )
+
+
+def _read_dictionary(path: Path) -> Dictionary:
+    """The header text and the numbering of its contigs, filters and keys."""
+    text = bytearray()
+    size = 9
+    for piece in bgzf.pieces(path):
+        text += piece
+        if text[:5] not in (b"BCF\2\1", b"BCF\2\2"):
+            raise InputError(
+                "not a BCF of version 2",
+                where=str(path),
+                mend="write the file again with bcftools view -Ob",
+            )
+        size = 9 + int.from_bytes(text[5:9], "little")
+        if len(text) >= size or size > 16 * LONGEST_HEADER_LINE:
+            break
+    if len(text) < size:
+        raise _broken(path, ", header")
+    try:
+        lines = bytes(text[9:size]).rstrip(b"\0").decode().rstrip("\n").split("\n")
+    except UnicodeDecodeError:
+        raise _broken(path, ", header") from None
+    columns = lines[-1].rstrip("\r").split("\t")
+    if columns[0] != "#CHROM":
+        raise _broken(path, ", header")
+    header = header_of(path, lines[:-1], columns[9:], size)
+    return Dictionary(header, *_numbered(lines[:-1]))
+
+
+def _numbered(lines: list[str]) -> tuple[dict[int, str], dict[int, str]]:
+    """The contigs and the keys by number: IDX where written, else the order of appearance."""
+    contigs: dict[str, int] = {}
+    keys: dict[str, int] = {"PASS": 0}
+    for line in lines:
+        if not (found := _KEY.match(line)):
+            continue
+        kind, name = found.groups()
+        table = contigs if kind == "contig" else keys
+        index = _INDEX.search(line)
+        if name not in table:
+            table[name] = int(index[1]) if index else len(table)
+    return {i: c for c, i in contigs.items()}, {i: k for k, i in keys.items()}
+
+
+def _blocks(
+    path: Path,
+    names: Dictionary,
+    columns: np.ndarray | None,
+    regions: tuple[Region, ...] | None,
+    field: Field,
+) -> Iterator[Block]:
+    """The alleles of the file, decoded in another thread while pysam decompresses the next."""
+    check_field(path, names.header.formats, field)
+    for region in regions or ():
+        if region.contig not in names.header.contigs:
+            raise unknown_contig(path, region.contig, names.header.contigs)
+
+    def decode(text: bytes, start: np.ndarray, number: int) -> Block:
+        layout, alleles, fault = packed.layout(np.frombuffer(text, np.uint8), start)
+        numbers = number + 1 + np.arange(len(start))
+        if fault >= 0:
+            raise _broken(path, f", record {numbers[fault]}")
+        _check_numbers(path, names, layout, numbers)
+        keep = _kept(names, layout, regions)
+        records = _records(path, names, text, layout, alleles, numbers, keep)
+        return _decode(path, names, text, records, columns, field)
+
+    yield from ahead(decode, _batches(path, names.header.size))
+
+
+def _batches(path: Path, size: int) -> Iterator[tuple[bytes, np.ndarray, int]]:
+    """The bytes cut after whole records, where each record begins, and how many came before."""
+    kept, number, needed = b"", 0, 0
+    waiting: list[bytes] = []
+    for piece in bgzf.pieces(path):
+        if size >= len(piece):
+            size -= len(piece)
+            continue
+        waiting.append(piece[size:])
+        size = 0
+        if sum(map(len, waiting)) < needed:
+            continue
+        text = b"".join(waiting)
+        start, stop, needed = packed.records(np.frombuffer(text, np.uint8))
+        if needed > LONGEST_RECORD:
+            raise _broken(path, f", record {number + len(start) + 1}")
+        if len(start):
+            yield text, start, number
+            number += len(start)
+        kept = text[stop:]
+        waiting = [kept]
+    if b"".join(waiting):
+        raise _broken(path, f", record {number + 1}")
+
+
+def _check_numbers(path: Path, names: Dictionary, layout: np.ndarray, number: np.ndarray) -> None:
+    """Refuse a record whose contig or sample count the header does not know."""
+    samples = len(names.header.samples)
+    wrong = np.flatnonzero(layout["samples"] != samples)
+    if len(wrong):
+        raise InputError(
+            f"{layout['samples'][wrong[0]]} samples, the header names {samples}",
+            where=f"{path}, record {number[wrong[0]]}",
+            mend="fetch or write the file again",
+        )
+    known = np.isin(layout["contig"], list(names.contigs))
+    if not known.all() or (layout["pos"] < -1).any():
+        bad = int(np.flatnonzero(~known | (layout["pos"] < -1))[0])
+        raise _broken(path, f", record {number[bad]}")
+
+
+def _kept(
+    names: Dictionary, layout: np.ndarray, regions: tuple[Region, ...] | None
+) -> np.ndarray | None:
+    """The records inside the regions, None for all."""
+    if regions is None:
+        return None
+    contig = [names.contigs[c] for c in layout["contig"].tolist()]
+    pos = layout["pos"].astype(np.int64) + 1
+    end = pos + np.maximum(layout["length"], 1) - 1
+    return np.flatnonzero(overlapping(regions, contig, pos, end))
+
+
+def _records(
+    path: Path,
+    names: Dictionary,
+    text: bytes,
+    layout: np.ndarray,
+    alleles: np.ndarray,
+    number: np.ndarray,
+    keep: np.ndarray | None,
+) -> Records:
+    """The fixed columns as Python sees them."""
+    offset = np.concatenate([[0], np.cumsum(layout["alleles"])])
+    rows = np.arange(len(layout)) if keep is None else keep
+    spans = alleles.tolist()
+    try:
+        words = [
+            [text[p:q].decode() for p, q in spans[a:b]]
+            for a, b in zip(offset[rows].tolist(), offset[rows + 1].tolist(), strict=True)
+        ]
+        span = zip(layout["id"][rows].tolist(), layout["id_end"][rows].tolist(), strict=True)
+        ids = [text[p:q].decode() or "." for p, q in span]
+    except UnicodeDecodeError:
+        raise _broken(path, f", records {number[0]} to {number[-1]}") from None
+    layout = layout[rows]
+    filters = [
+        _filter(path, names, text, p, n)
+        for p, n in zip(layout["filter"].tolist(), number[rows].tolist(), strict=True)
+    ]
+    return Records(
+        contig=[names.contigs[c] for c in layout["contig"].tolist()],
+        pos=layout["pos"].astype(np.int64) + 1,
+        id=ids,
+        ref=[w[0] if w else "." for w in words],
+        alts=[w[1:] for w in words],
+        qual=layout["qual"].copy(),
+        filter=filters,
+        layout=layout,
+        number=number[rows],
+    )
+
+
+def _filter(path: Path, names: Dictionary, text: bytes, p: int, number: int) -> str:
+    """The filters of a record, joined by `;`, `.` when none is stated."""
+    if text[p] == 0x11:
+        codes = [text[p + 1]]
+    else:
+        start, kind, length = packed.typed(np.frombuffer(text, np.uint8), p, len(text))
+        codes = np.frombuffer(text, packed.INTEGERS.get(kind, "<i1"), length, start).tolist()
+    try:
+        return ";".join(names.keys[c] for c in codes) or "."
+    except KeyError:
+        raise _broken(path, f", record {number}, FILTER") from None
+
+
+def _decode(
+    path: Path,
+    names: Dictionary,
+    text: bytes,
+    records: Records,
+    columns: np.ndarray | None,
+    field: Field,
+) -> Block:
+    """The dosages of the records' alleles."""
+    alleles = np.array([len(a) for a in records.alts], np.int64)
+    first = np.concatenate([[0], np.cumsum(alleles)])
+    shape = (int(first[-1]), len(names.header.samples))
+    if field == "GT":
+        dosage = np.empty(shape, np.int8)
+        span = (records.layout["format"], records.layout["end"], records.layout["formats"])
+        fault = packed.genotypes(
+            np.frombuffer(text, np.uint8), *span, alleles, first[:-1], names.key("GT"), dosage
+        )
+        if fault[0]:
+            raise _bad_genotype(path, names, records, fault)
+    else:
+        dosage = np.full(shape, np.nan, np.float32)
+        for i in range(len(alleles)):
+            _expected(path, names, text, records, i, dosage[first[i] : first[i + 1]])
+    return Block(expand(records, alleles), dosage if columns is None else dosage[:, columns])
+
+
+def _bad_genotype(
+    path: Path, names: Dictionary, records: Records, fault: tuple[int, int, int]
+) -> InputError:
+    """The error for the call at which decoding stopped."""
+    code, i, sample = fault
+    where = f"{path}, record {records.number[i]} ({records.contig[i]}:{records.pos[i]})"
+    if code == packed.BROKEN:
+        return _broken(path, f", record {records.number[i]}")
+    if code == packed.NOT_FIRST:
+        return InputError(
+            "GT is not the first FORMAT field",
+            where=where,
+            mend="write the file again with bcftools view",
+        )
+    where = f"{where}, sample {names.header.samples[sample]}"
+    return bad_call(where, code, "stored", len(records.alts[i]))
+
+
+def _expected(
+    path: Path, names: Dictionary, text: bytes, records: Records, i: int, out: np.ndarray
+) -> None:
+    """Fill ALT counts of one record, (alleles, samples), from DS, or from GP where it has none."""
+    raw = np.frombuffer(text, np.uint8)
+    at = records.layout[i]
+    for name in ("DS", "GP"):
+        start, kind, length, _ = packed.find(
+            raw, at["format"], at["end"], at["formats"], out.shape[1], names.key(name)
+        )
+        if start == packed.DAMAGED:
+            raise _broken(path, f", record {records.number[i]}")
+        if start >= 0 and len(out):
+            break
+    else:
+        return
+    values = _numbers(text, start, kind, length, out.shape[1])
+    fits = packed.expected(values, name == "GP", out)
+    if not fits:
+        raise InputError(
+            f"{length} {name} values a sample do not fit {len(out)} ALT alleles",
+            where=f"{path}, record {records.number[i]} ({records.contig[i]}:{records.pos[i]})",
+            mend="fetch or write the file again",
+        )
+
+
+def _numbers(text: bytes, start: int, kind: int, length: int, samples: int) -> np.ndarray:
+    """float32, (samples, length), nan for missing and for what lies past a vector's end."""
+    if kind == packed.FLOAT:
+        found = np.frombuffer(text, "<f4", samples * length, start)
+        return found.reshape(samples, length)
+    found = np.frombuffer(text, packed.INTEGERS[kind], samples * length, start)
+    absent = found <= np.iinfo(found.dtype).min + 1
+    return np.where(absent, np.nan, found).astype(np.float32).reshape(samples, length)

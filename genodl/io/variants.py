@@ -1,0 +1,272 @@
+"""Variants of any format as AnnData: the one door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from genodl.errors import InputError, nearest
+from genodl.io import bgzf
+from genodl.io.source import COLUMNS, Block, Field, Source, regions_of
+
+Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
+
+
+def read_variants(
+    path: Paths,
+    *,
+    region: str | Sequence[str] | None = None,
+    samples: Sequence[str] | str | PathLike[str] | None = None,
+    field: Field = "GT",
+) -> AnnData:
+    """ALT dosages of samples x ALT alleles, from VCF, BCF, PLINK or a store of genodl.
+
+    One column per ALT allele of a record, none where ALT is `.`; a call with any missing allele is
+    missing; a record without GT is all missing; haploid calls count 0 or 1, polyploid calls up
+    to the ploidy. PLINK 1 files count A1, which stands as ALT, and A2 as REF.
+
+    Parameters
+    ----------
+    path : .vcf, .vcf.gz, .vcf.bgz, .bcf, .bed, .pgen, .zarr or .h5ad, or several such files of the
+        same samples, such as one a contig, read as one in the order given
+    region : `C` or `C:B-E`, 1-based and closed, or a list of them; a record is in a region that
+        its reference allele (or INFO/END) overlaps, and is read once
+    samples : ids in the order wanted, or a file of ids, one a line; all where None
+    field : "GT", or "DS" for imputed dosages (from GP where a record has no DS)
+
+    Returns
+    -------
+    AnnData, (samples, alleles): `X` int8 ALT dosage with MISSING = -1 for GT, float32 with nan for
+    DS; `var` has contig, pos (1-based), ref, alt, id, qual, filter; `var_names` are
+    `contig:pos:ref:alt`, a repeat with a suffix `-1`, `-2`
+
+    Raises
+    ------
+    InputError : a file is absent, damaged or contradicts itself, or a region, sample or field
+        asked for is not in it
+    """
+    sources = _open_all(path)
+    names, blocks = _stream(sources, region, samples, field)
+    return _anndata(list(blocks), names, _unique_names(), field)
+
+
+def iter_variants(
+    path: Paths,
+    *,
+    region: str | Sequence[str] | None = None,
+    samples: Sequence[str] | str | PathLike[str] | None = None,
+    field: Field = "GT",
+    block: int = 4096,
+) -> Iterator[AnnData]:
+    """What `read_variants` reads, in blocks of `block` alleles (the last may be smaller).
+
+    Memory is bounded by the block and the samples, not by the file. A fault in the file or the
+    arguments is raised when the first block is asked for, or when the reading reaches it.
+
+    Parameters
+    ----------
+    path, region, samples, field : as for `read_variants`
+    block : alleles a block, at least 1
+
+    Yields
+    ------
+    AnnData, (samples, alleles), as `read_variants` returns
+
+    Raises
+    ------
+    InputError : as for `read_variants`, or block is below 1
+    """
+    if block < 1:
+        raise InputError(f"block is {block}", where="iter_variants", mend="give 1 or more")
+    sources = _open_all(path)
+    names, blocks = _stream(sources, region, samples, field)
+    name = _unique_names()
+    for group in _of_size(blocks, block):
+        yield _anndata(group, names, name, field)
+
+
+def open_variants(path: str | PathLike[str]) -> Source:
+    """The file as a source, by what it holds or by its suffix."""
+    file = Path(path)
+    opener = _opener(file)
+    return opener(file)
+
+
+def _opener(file: Path) -> Callable[[Path], Source]:
+    """The format's own open function."""
+    if not file.exists():
+        raise InputError("no such file", where=str(file), mend="check the path")
+    suffix = file.suffix.lower()
+    if suffix in (".bed", ".bim", ".fam"):
+        from genodl.io.plink import open_bed
+
+        return open_bed
+    if suffix in (".pgen", ".pvar", ".psam"):
+        from genodl.io.plink import open_pgen
+
+        return open_pgen
+    if suffix in (".zarr", ".h5ad") or file.is_dir():
+        from genodl.io.store import open_store
+
+        return open_store
+    if next(bgzf.pieces(file), b"")[:3] == b"BCF":
+        from genodl.io.bcf import open_bcf
+
+        return open_bcf
+    from genodl.io.vcf import open_vcf
+
+    return open_vcf
+
+
+def _open_all(path: Paths) -> list[Source]:
+    """Every file given, all of the same samples."""
+    paths = [path] if isinstance(path, str | PathLike) else list(path)
+    if not paths:
+        raise InputError("no file given", where="read_variants", mend="give at least one path")
+    sources = [open_variants(p) for p in paths]
+    for other in sources[1:]:
+        if set(other.samples) != set(sources[0].samples):
+            differ = sorted(set(other.samples) ^ set(sources[0].samples))
+            raise InputError(
+                f"its samples are not those of {sources[0].path}: "
+                f"{len(differ)} differ, such as {differ[0]!r}",
+                where=str(other.path),
+                mend="give files of the same samples",
+            )
+    return sources
+
+
+def _stream(
+    sources: list[Source],
+    region: str | Sequence[str] | None,
+    samples: Sequence[str] | str | PathLike[str] | None,
+    field: Field,
+) -> tuple[tuple[str, ...], Iterator[Block]]:
+    """The sample ids in the order wanted, and the blocks of all files one after the other."""
+    if field not in ("GT", "DS"):
+        raise InputError(f"no field {field!r}", where="field", mend="use GT or DS")
+    names = _wanted(sources[0], samples)
+    return names, (
+        b for s in sources for b in s.blocks(*_request(sources, s, names, region), field)
+    )
+
+
+def _request(
+    sources: list[Source], source: Source, names: tuple[str, ...], region: Any
+) -> tuple[np.ndarray | None, Any]:
+    """The columns and regions to ask of one source."""
+    columns = None
+    if names != source.samples:
+        at = {s: i for i, s in enumerate(source.samples)}
+        columns = np.array([at[n] for n in names], np.int64)
+    if region is None:
+        return columns, None
+    regions = regions_of(region, [c for s in sources for c in s.contigs])
+    if len(sources) > 1:
+        # a file of one contig need not know the regions of the others
+        known = set(source.contigs)
+        others = {c for s in sources if s is not source for c in s.contigs}
+        regions = tuple(r for r in regions if r.contig in known or r.contig not in others)
+    return columns, regions
+
+
+def _wanted(source: Source, samples: Any) -> tuple[str, ...]:
+    """The sample ids asked for, refused when one is absent or asked twice."""
+    if samples is None:
+        return source.samples
+    names, where = _sample_list(samples)
+    known = set(source.samples)
+    for i, name in enumerate(names):
+        if name not in known:
+            raise InputError(
+                f"sample {name!r} is not in {source.path}",
+                where=where,
+                mend=f"nearest names: {nearest(name, source.samples)}",
+            )
+        if name in names[:i]:
+            raise InputError(f"sample {name!r} is asked twice", where=where, mend="name it once")
+    if not names:
+        raise InputError("no sample asked for", where=where, mend="name at least one, or leave out")
+    return names
+
+
+def _sample_list(samples: Any) -> tuple[tuple[str, ...], str]:
+    """The ids of a list or of a file of ids, and where they come from."""
+    if not isinstance(samples, str | PathLike):
+        return tuple(str(s) for s in samples), "samples"
+    path = Path(samples)
+    try:
+        lines = path.read_text().splitlines()
+    except OSError as fault:
+        raise bgzf.cannot_open(path, fault) from None
+    except UnicodeDecodeError:
+        raise InputError("not a text file", where=str(path), mend="one id a line") from None
+    return tuple(s for line in lines if (s := line.strip())), str(path)
+
+
+def _of_size(blocks: Iterator[Block], size: int) -> Iterator[list[Block]]:
+    """The blocks cut and grouped so that each group holds `size` alleles, the last fewer."""
+    group: list[Block] = []
+    room = size
+    for whole in blocks:
+        start = 0
+        while start < len(whole.dosage):
+            part = _cut(whole, start, start + room)
+            group.append(part)
+            start += len(part.dosage)
+            room -= len(part.dosage)
+            if room == 0:
+                yield group
+                group, room = [], size
+    if group:
+        yield group
+
+
+def _cut(block: Block, start: int, stop: int) -> Block:
+    """The alleles start to stop of a block."""
+    if start == 0 and stop >= len(block.dosage):
+        return block
+    return Block({k: v[start:stop] for k, v in block.variants.items()}, block.dosage[start:stop])
+
+
+def _unique_names() -> Callable[[pd.DataFrame], list[str]]:
+    """A function that names alleles, and keeps repeats apart from one block to the next."""
+    seen: dict[str, int] = {}
+
+    def names(variants: pd.DataFrame) -> list[str]:
+        found = []
+        columns = (variants[c].tolist() for c in ("contig", "pos", "ref", "alt"))
+        for contig, pos, ref, alt in zip(*columns, strict=True):
+            name = f"{contig}:{pos}:{ref}:{alt}"
+            count = seen[name] = seen.get(name, -1) + 1
+            found.append(f"{name}-{count}" if count else name)
+        return found
+
+    return names
+
+
+def _anndata(
+    blocks: list[Block],
+    samples: tuple[str, ...],
+    names: Callable[[pd.DataFrame], list[str]],
+    field: Field,
+) -> AnnData:
+    """The blocks as one AnnData, (samples, alleles)."""
+    dtype = np.int8 if field == "GT" else np.float32
+    dosage = np.concatenate([b.dosage for b in blocks] or [np.empty((0, len(samples)), dtype)])
+    columns = {c: _joined([b.variants[c] for b in blocks], c) for c in COLUMNS}
+    variants = pd.DataFrame(columns)
+    variants.index = pd.Index(names(variants), dtype=object)
+    return AnnData(dosage.T, obs=pd.DataFrame(index=pd.Index(samples, dtype=object)), var=variants)
+
+
+def _joined(parts: list[Any], column: str) -> np.ndarray:
+    """The parts of one column as one array."""
+    dtype = {"pos": np.int64, "qual": np.float32}.get(column, object)
+    return np.concatenate([np.array(p, dtype) for p in parts] or [np.empty(0, dtype)])
