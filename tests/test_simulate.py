@@ -59,9 +59,8 @@ def correlation_by_distance(simulated: simulate.Simulated, *bounds: float) -> li
     var = variants.var[common]
     distance = np.abs(np.subtract.outer(var["pos"].to_numpy(), var["pos"].to_numpy()))
     together = np.equal.outer(var["contig"].to_numpy(), var["contig"].to_numpy())
-    return [
-        float(r2[together & (distance > a) & (distance <= b)].mean()) for a, b in pairwise(bounds)
-    ]
+    within = [together & (distance > a) & (distance <= b) for a, b in pairwise(bounds)]
+    return [float(r2[pairs].mean()) for pairs in within]
 
 
 def test_the_same_seed_gives_the_same_cohort():

@@ -85,7 +85,8 @@ def place(
         e.frequency for n in names for e in [EFFECTS[n]] for m in e.modalities if m == VARIANT
     ]
     genome = along_genome(var)
-    apart = min(1e6, np.ptp(genome) / (4 * max(1, len(wanted))))
+    covered = sum(np.ptp(pos) for _, pos in var.groupby("contig")["pos"])
+    apart = min(1e6, covered / (4 * max(1, len(wanted))))
     taken: list[int] = []
     free = np.ones(len(var), bool)
     for least, greatest in wanted:
