@@ -1,0 +1,9 @@
+"""Training: ensembles of networks in one compiled program."""
+
+from __future__ import annotations
+
+from genodl.train.ensemble import Ensemble, fit_ensemble, gate, predict, predict_fn
+from genodl.train.fit import TrainConfig
+from genodl.train.loss import LOSSES
+
+__all__ = ["LOSSES", "Ensemble", "TrainConfig", "fit_ensemble", "gate", "predict", "predict_fn"]

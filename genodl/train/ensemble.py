@@ -1,0 +1,362 @@
+"""Ensembles of networks, one a task, trained together: fit, gate, predict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from genodl.errors import InputError, nearest
+from genodl.train.fit import Network, TrainConfig, apply, network, train_tasks
+from genodl.train.loss import LOSSES
+
+CONTINUOUS = ("squared", "huber")
+GATE_Z = 1.64
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Trained members of every task.
+
+    Attributes
+    ----------
+    network : the model's name, widths and settings
+    params : arrays with a leading axis of tasks: `members` holds the weights by name, each
+        (tasks, members, ...); `share` (tasks, members) weighs the members, 0 where dropped;
+        `x_centre`, `x_scale` (tasks, inputs) and `y_centre`, `y_scale` (tasks, outputs)
+        standardise
+    out_of_bag : float32, (tasks, samples) or (tasks, samples, outputs), the mean over the members
+        for which the sample was in the validation split; nan where none
+    gate : float64, (tasks,), stacking weight in [0, 1]; `predict` does not apply it
+    losses : float32, (tasks, members, 2), validation loss before and after training, on the
+        standardised scale
+    restarts : int32, (tasks, members), times begun again after a loss that was not finite
+    dropped : bool, (tasks, members), left out since the loss stayed non-finite
+    flat : whether predictions lack the axis of outputs, as the targets did
+    """
+
+    network: Network
+    params: dict[str, Any]
+    out_of_bag: np.ndarray
+    gate: np.ndarray
+    losses: np.ndarray
+    restarts: np.ndarray
+    dropped: np.ndarray
+    flat: bool
+
+    @property
+    def apply(self) -> Callable[[dict[str, Any], jax.Array], jax.Array]:
+        """Pure function of one task's params and rows (batch, inputs), to be mapped over tasks.
+
+        It gives the mean over the members, (batch,) or (batch, outputs).
+        """
+        return _mean_prediction(self.network, self.flat)
+
+
+def fit_ensemble(
+    model: str,
+    settings: dict[str, Any],
+    x: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    *,
+    members: int = 8,
+    seed: int,
+    config: TrainConfig | None = None,
+    loss: str = "squared",
+    validation: float = 0.2,
+) -> Ensemble:
+    """An ensemble for each task, all trained by one compiled program.
+
+    Every `round(1 / validation)` members share one partition of the rows and hold out one part
+    each, so that with as many members or more every weighted row has an out-of-bag prediction.
+
+    Parameters
+    ----------
+    model, settings : an entry of `genodl.models.MODELS` and its settings
+    x : float32, (tasks, samples, inputs), finite; zero columns pad
+    y : float32, (tasks, samples) or (tasks, samples, outputs); read only where weight is above 0
+    weight : float32, (tasks, samples), 0 = not for training (held out, or padding)
+    members : networks a task
+    loss : squared, huber, logistic (targets 0/1) or cross_entropy (targets one-hot)
+    validation : share of the weighted rows that each member stops by, at most one half
+
+    Returns
+    -------
+    Ensemble
+
+    Raises
+    ------
+    InputError : shapes that do not fit, values that are not finite, unknown names
+    """
+    config = config or TrainConfig()
+    x, y, weight, flat = _checked(x, y, weight, members=members, loss=loss, validation=validation)
+    net = network(model, settings, x.shape[2], y.shape[2])
+    scales = _standardisation(x, y, weight, continuous=loss in CONTINUOUS)
+    train = partial(
+        train_tasks, net=net, config=config, loss=loss, members=members, parts=round(1 / validation)
+    )
+    fits = _in_chunks(train, x, y, weight, scales, seed=seed, members=members, config=config)
+    share = ~fits["dropped"] / np.maximum((~fits["dropped"]).sum(axis=1, keepdims=True), 1)
+    out_of_bag = _out_of_bag(fits["out_of_bag"], fits["held"], ~fits["dropped"])
+    out_of_bag = out_of_bag * scales["y_scale"][:, None] + scales["y_centre"][:, None]
+    if loss in CONTINUOUS:
+        centre = scales["y_centre"][:, None]
+        weights = [
+            gate(*each) for each in zip(out_of_bag - centre, y - centre, weight, strict=True)
+        ]
+    else:
+        weights = [
+            _gate_by_loss(*each, loss=loss) for each in zip(out_of_bag, y, weight, strict=True)
+        ]
+    return Ensemble(
+        network=net,
+        params={"members": fits["params"], "share": share.astype(np.float32), **scales},
+        out_of_bag=out_of_bag[..., 0] if flat else out_of_bag,
+        gate=np.array(weights),
+        losses=np.stack([fits["initial"], fits["loss"]], axis=-1),
+        restarts=fits["restarts"],
+        dropped=fits["dropped"],
+        flat=flat,
+    )
+
+
+def gate(out_of_bag: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
+    """The stacking weight of a prediction in [0, 1], 0 unless its gain is real.
+
+    The weight is the least-squares g = <f, y> / <f, f> cut to [0, 1]. It counts when the squared
+    error it saves over predicting zero exceeds 1.64 of its standard errors, by paired differences
+    of the samples.
+
+    Parameters
+    ----------
+    out_of_bag : float, (samples,) or (samples, outputs), f; nan where there is none
+    y : float, of the same shape, the target, centred
+    weight : float, (samples,), 0 = leave out
+
+    Source
+    ------
+    Stacking: Wolpert 1992; Breiman 1996. The bound is ours.
+    """
+    count = len(weight)
+    f, target = out_of_bag.reshape(count, -1), y.reshape(count, -1)
+    used = (weight > 0) & np.isfinite(f).all(axis=1)
+    f, target = f[used].astype(float), target[used].astype(float)
+    w = weight[used].astype(float)
+    power = float(w @ np.square(f).sum(axis=1))
+    if power == 0.0:
+        return 0.0
+    g = float(np.clip(w @ (f * target).sum(axis=1) / power, 0.0, 1.0))
+    saved = (np.square(target) - np.square(target - g * f)).sum(axis=1)
+    return g if _is_real(saved, w) else 0.0
+
+
+def predict(ensemble: Ensemble, x: np.ndarray, *, batch: int = 4096) -> np.ndarray:
+    """Predictions of every task on its rows, the mean over its members, without the gate.
+
+    Parameters
+    ----------
+    x : float32, (tasks, samples, inputs)
+    batch : rows at once
+
+    Returns
+    -------
+    float32, (tasks, samples) or (tasks, samples, outputs); logits under the logistic losses
+    """
+    x = np.asarray(x, np.float32)
+    tasks, inputs = ensemble.params["x_centre"].shape
+    if x.ndim != 3 or x.shape[0] != tasks or x.shape[2] != inputs:
+        raise InputError(
+            f"x is {x.shape}, the ensemble has {tasks} tasks of {inputs} inputs",
+            where="predict",
+            mend="pass x as (tasks, samples, inputs)",
+        )
+    batch = max(1, min(batch, x.shape[1]))
+    blocks = []
+    for start in range(0, x.shape[1], batch):
+        rows = x[:, start : start + batch]
+        padded = np.zeros((tasks, batch, inputs), np.float32)
+        padded[:, : rows.shape[1]] = rows
+        found = _predict(ensemble.params, padded, net=ensemble.network, flat=ensemble.flat)
+        blocks.append(np.asarray(found)[:, : rows.shape[1]])
+    if not blocks:
+        return np.zeros(x.shape[:2] + (() if ensemble.flat else (ensemble.network.outputs,)), "f4")
+    return np.concatenate(blocks, axis=1)
+
+
+def predict_fn(ensemble: Ensemble, task: int) -> Callable[[jax.Array], jax.Array]:
+    """One task's prediction as a pure function of rows, to be attributed.
+
+    It maps (batch, inputs) to (batch,), or to (batch, outputs) when the targets had outputs:
+    the mean over the members, without the gate.
+    """
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf[task]), ensemble.params)
+    return partial(ensemble.apply, params)
+
+
+@lru_cache(maxsize=64)
+def _mean_prediction(net: Network, flat: bool) -> Callable[[dict[str, Any], jax.Array], jax.Array]:
+    """The prediction of one task by its members, one function object a network."""
+
+    def mean_prediction(params: dict[str, Any], x: jax.Array) -> jax.Array:
+        rows = (x - params["x_centre"]) / params["x_scale"]
+        each = jax.vmap(lambda member: apply(net, member, rows))(params["members"])
+        mean = jnp.einsum("m,mbo->bo", params["share"], each)
+        scaled = mean * params["y_scale"] + params["y_centre"]
+        return scaled[:, 0] if flat else scaled
+
+    return mean_prediction
+
+
+@partial(jax.jit, static_argnames=("net", "flat"))
+def _predict(params: dict[str, Any], x: jax.Array, *, net: Network, flat: bool) -> jax.Array:
+    """Predictions of every task."""
+    return jax.vmap(_mean_prediction(net, flat))(params, x)
+
+
+def _checked(
+    x: Any, y: Any, weight: Any, *, members: int, loss: str, validation: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
+    """The arrays as float32, targets (tasks, samples, outputs) and 0 where unused."""
+    x, y = np.asarray(x, np.float32), np.asarray(y, np.float32)
+    weight = np.asarray(weight, np.float32)
+    if (
+        x.ndim != 3
+        or weight.shape != x.shape[:2]
+        or y.ndim not in (2, 3)
+        or y.shape[:2] != weight.shape
+    ):
+        raise InputError(
+            f"x is {x.shape}, y is {y.shape}, weight is {weight.shape}",
+            where="fit_ensemble",
+            mend="pass (tasks, samples, inputs), (tasks, samples[, outputs]) and (tasks, samples)",
+        )
+    if loss not in LOSSES:
+        raise InputError(
+            f"no loss named {loss!r}, nearest {nearest(loss, LOSSES)}",
+            where="fit_ensemble",
+            mend=f"use one of {', '.join(LOSSES)}",
+        )
+    if members < 1 or not 0.0 < validation <= 0.5:
+        raise InputError(
+            f"members is {members}, validation is {validation}",
+            where="fit_ensemble",
+            mend="give 1 member or more and a validation share above 0, at most 0.5",
+        )
+    flat = y.ndim == 2
+    targets = np.where(weight[:, :, None] > 0, y[:, :, None] if flat else y, np.float32(0))
+    for name, array in (("x", x), ("y", targets), ("weight", weight)):
+        if not np.isfinite(array).all():
+            at = np.argwhere(~np.isfinite(array))[0]
+            raise InputError(
+                f"{name} is not finite in task {at[0]}, sample {at[1]}",
+                where="fit_ensemble",
+                mend="impute missing values, or give rows without a target the weight 0",
+            )
+    if (weight < 0).any():
+        raise InputError("weight is negative", where="fit_ensemble", mend="give 0 or more")
+    return x, targets, weight, flat
+
+
+def _standardisation(
+    x: np.ndarray, y: np.ndarray, weight: np.ndarray, *, continuous: bool
+) -> dict[str, np.ndarray]:
+    """Weighted centres and scales of inputs and targets; classes stay as they are."""
+    x_centre, x_scale = _moments(x, weight)
+    y_centre, y_scale = _moments(y, weight)
+    if not continuous:
+        y_centre, y_scale = np.zeros_like(y_centre), np.ones_like(y_scale)
+    return {"x_centre": x_centre, "x_scale": x_scale, "y_centre": y_centre, "y_scale": y_scale}
+
+
+def _moments(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted mean and standard deviation by task and column, 1 for a constant column."""
+    share = weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
+    mean = np.einsum("ts,tsc->tc", share, values)
+    variance = np.einsum("ts,tsc->tc", share, np.square(values - mean[:, None]))
+    floor = 1e-10 * (1.0 + np.square(mean))
+    return mean, np.where(variance > floor, np.sqrt(variance), 1.0).astype(np.float32)
+
+
+def _in_chunks(
+    train: Callable[..., Any],
+    x: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    scales: dict[str, np.ndarray],
+    *,
+    seed: int,
+    members: int,
+    config: TrainConfig,
+) -> dict[str, Any]:
+    """Fits of all tasks, trained in chunks of one shape that keep to the memory budget."""
+    tasks = len(x)
+    size = _chunk(x.shape, members=members, config=config)
+    keys = jax.random.key(seed)
+    order = jax.random.fold_in(keys, 0)
+    found = []
+    for start in range(0, tasks, size):
+        at = np.minimum(np.arange(start, start + size), tasks - 1)
+        real = np.arange(start, start + size) < tasks
+        rows = (x[at] - scales["x_centre"][at, None]) / scales["x_scale"][at, None]
+        target = (y[at] - scales["y_centre"][at, None]) / scales["y_scale"][at, None]
+        used = weight[at] * real[:, None]
+        drawn = jax.vmap(partial(jax.random.fold_in, jax.random.fold_in(keys, 1)))(at)
+        fit = train(*_placed(rows, target * (used > 0)[..., None], used, drawn), order)
+        whole = jax.tree.map(np.asarray, fit._asdict() | {"rounds": np.zeros(size)})
+        found.append(jax.tree.map(lambda leaf, n=real.sum(): leaf[:n], whole))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *found)
+
+
+def _chunk(shape: tuple[int, ...], *, members: int, config: TrainConfig) -> int:
+    """Tasks trained at once: within the budget, even chunks, a multiple of the devices."""
+    tasks, samples, inputs = shape
+    # Rows and their minibatch copy, then some hundred floats of activity a row and member.
+    each = 4 * samples * (3 * inputs + 100 * members)
+    devices = jax.local_device_count()
+    most = max(1, config.memory // each // devices) * devices
+    chunks = -(-tasks // most)
+    return -(-tasks // (chunks * devices)) * devices
+
+
+def _placed(*arrays: Any) -> list[Any]:
+    """The arrays with their tasks spread over the devices."""
+    devices = np.array(jax.local_devices())
+    if len(devices) == 1:
+        return list(arrays)
+    spread = NamedSharding(Mesh(devices, ("tasks",)), PartitionSpec("tasks"))
+    return [jax.device_put(array, spread) for array in arrays]
+
+
+def _out_of_bag(prediction: np.ndarray, held: np.ndarray, live: np.ndarray) -> np.ndarray:
+    """Mean over the members that held the sample out, (tasks, samples, outputs), nan if none."""
+    counted = held & live[:, :, None]
+    total = np.where(counted[..., None], prediction, 0.0).sum(axis=1)
+    count = counted.sum(axis=1)[..., None]
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+
+
+def _gate_by_loss(out_of_bag: np.ndarray, y: np.ndarray, weight: np.ndarray, *, loss: str) -> float:
+    """1 when the likelihood gains over the mean prediction by 1.64 standard errors, else 0."""
+    used = (weight > 0) & np.isfinite(out_of_bag).all(axis=1)
+    if not used.any():
+        return 0.0
+    w, target = weight[used].astype(float), y[used]
+    mean = np.clip(np.average(target, axis=0, weights=w), 1e-6, 1 - 1e-6)
+    flat = np.log(mean) if loss == "cross_entropy" else np.log(mean / (1 - mean))
+    each = LOSSES[loss]
+    null = np.asarray(each(jnp.broadcast_to(jnp.asarray(flat, jnp.float32), target.shape), target))
+    return float(_is_real(null - np.asarray(each(out_of_bag[used], target)), w))
+
+
+def _is_real(saved: np.ndarray, weight: np.ndarray) -> bool:
+    """Whether a weighted sum of paired gains exceeds its standard error 1.64-fold."""
+    total = float(weight @ saved)
+    error = float(np.sqrt(np.square(weight) @ np.square(saved - total / weight.sum())))
+    return total > GATE_Z * error and total > 0.0

@@ -1,0 +1,431 @@
+"""The compiled training loop: every member of every task in one program.
+
+A task is one fold of one phenotype with its own inputs; a member is one network of its ensemble.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from genodl.errors import InputError
+from genodl.models import build
+from genodl.train.loss import LOSSES, weighted_mean
+
+Params = dict[str, jax.Array]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How members are trained.
+
+    Attributes
+    ----------
+    rounds : most rounds of training; early stopping looks at the end of each
+    steps : least steps a round; a round passes over the rows a whole number of times
+    batch : rows a step; fewer rows than this are taken whole
+    learning_rate : step size of AdamW
+    weight_decay : AdamW's decay of weight matrices
+    sparsity : weight of the model's group penalty, which drives whole inputs or genes to zero
+    patience : rounds without a better validation loss before a member stops
+    restarts : times a member whose loss is not finite begins again, each at a tenth of the rate
+    memory : bytes that the tasks trained at once may take
+    """
+
+    rounds: int = 40
+    steps: int = 4
+    batch: int = 512
+    learning_rate: float = 5e-3
+    weight_decay: float = 1e-2
+    sparsity: float = 0.0
+    patience: int = 6
+    restarts: int = 2
+    memory: int = 1 << 30
+
+    def __post_init__(self) -> None:
+        for name in ("rounds", "steps", "batch", "patience", "learning_rate", "memory"):
+            if not getattr(self, name) > 0:
+                raise InputError(
+                    f"{name} is {getattr(self, name)}",
+                    where="[train]",
+                    mend=f"give {name} a value above 0",
+                )
+        for name in ("weight_decay", "sparsity", "restarts"):
+            if not getattr(self, name) >= 0:
+                raise InputError(
+                    f"{name} is {getattr(self, name)}",
+                    where="[train]",
+                    mend=f"give {name} a value of 0 or more",
+                )
+
+
+class _Array(NamedTuple):
+    """An array as a hashable value."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model's name, widths and settings: hashable, so it can be static in a compiled program."""
+
+    name: str
+    inputs: int
+    outputs: int
+    settings: tuple[tuple[str, Any], ...]
+
+
+class Fit(NamedTuple):
+    """What training gives; axes begin with (tasks, members).
+
+    Attributes
+    ----------
+    params : the weights at the best validation loss
+    out_of_bag : float32, (tasks, members, samples, outputs), predictions whose stopping round was
+        chosen without the row
+    held : bool, (tasks, members, samples), rows of the member's validation split
+    loss : float32, validation loss at the best round
+    initial : float32, validation loss before training
+    restarts : int32
+    dropped : bool, the loss stayed non-finite
+    rounds : int32, (), rounds run
+    """
+
+    params: Params
+    out_of_bag: jax.Array
+    held: jax.Array
+    loss: jax.Array
+    initial: jax.Array
+    restarts: jax.Array
+    dropped: jax.Array
+    rounds: jax.Array
+
+
+class _Progress(NamedTuple):
+    """The state between rounds; axes begin with (tasks, members)."""
+
+    params: Params
+    moments: Any
+    best: Params
+    loss: jax.Array
+    halves: jax.Array
+    out_of_bag: jax.Array
+    stale: jax.Array
+    rate: jax.Array
+    restarts: jax.Array
+    active: jax.Array
+    dropped: jax.Array
+    rounds: jax.Array
+
+
+def network(model: str, settings: dict[str, Any], inputs: int, outputs: int) -> Network:
+    """The hashable description of a model; arrays among the settings are kept by value."""
+    return Network(model, inputs, outputs, tuple((k, _frozen(v)) for k, v in settings.items()))
+
+
+def settings_of(net: Network) -> dict[str, Any]:
+    """The settings that `network` was given."""
+    return {name: _thawed(value) for name, value in net.settings}
+
+
+def initial_params(net: Network, key: jax.Array) -> Params:
+    """Fresh parameters by name."""
+    model = build(net.name, settings_of(net), net.inputs, net.outputs, seed=key)
+    return dict(zip(_names(net), jax.tree.leaves(nnx.split(model, nnx.Param, ...)[1]), strict=True))
+
+
+def apply(net: Network, params: Params, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
+    """Predictions of one network, (batch, outputs); a key turns dropout on."""
+    return _model(net, params)(x, key)
+
+
+def _model(net: Network, params: Params) -> Any:
+    """The module that holds the parameters."""
+    graph, template, fixed = _parts(net)
+    leaves = [params[name] for name in _names(net)]
+    return nnx.merge(graph, jax.tree.unflatten(jax.tree.structure(template), leaves), fixed)
+
+
+@lru_cache(maxsize=64)
+def _parts(net: Network) -> tuple[Any, Any, Any]:
+    """Graph definition, parameters and known structure of a network."""
+    with jax.ensure_compile_time_eval():
+        model = build(net.name, settings_of(net), net.inputs, net.outputs, seed=0)
+    return nnx.split(model, nnx.Param, ...)
+
+
+def _names(net: Network) -> list[str]:
+    """A name for each parameter, such as dense0.kernel, in the order of the leaves."""
+    paths = jax.tree_util.tree_flatten_with_path(_parts(net)[1])[0]
+    keys = jax.tree_util.DictKey
+    return [".".join(str(k.key) for k in path if isinstance(k, keys)) for path, _ in paths]
+
+
+def _frozen(value: Any) -> Any:
+    """A setting as a hashable value."""
+    if isinstance(value, np.ndarray | jax.Array):
+        array = np.ascontiguousarray(value)
+        return _Array(array.shape, array.dtype.str, array.tobytes())
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _thawed(value: Any) -> Any:
+    """The setting that `_frozen` was given."""
+    if isinstance(value, _Array):
+        return np.frombuffer(value.data, value.dtype).reshape(value.shape)
+    return value
+
+
+@partial(jax.jit, static_argnames=("net", "config", "loss", "members", "parts"))
+def train_tasks(
+    x: jax.Array,
+    y: jax.Array,
+    weight: jax.Array,
+    keys: jax.Array,
+    order: jax.Array,
+    *,
+    net: Network,
+    config: TrainConfig,
+    loss: str,
+    members: int,
+    parts: int,
+) -> Fit:
+    """Every member of every task, trained with early stopping.
+
+    A member trains on all weighted rows but its validation split, one of `parts` equal parts.
+    Each half of that split stops the training for the other half's out-of-bag predictions, so
+    these are honest; both halves together choose the parameters kept. Minibatches are shared.
+
+    Parameters
+    ----------
+    x : float32, (tasks, samples, inputs), standardised
+    y : float32, (tasks, samples, outputs), standardised
+    weight : float32, (tasks, samples), 0 = not for training
+    keys : JAX keys, (tasks,), one a task: initial weights and splits
+    order : JAX key, (), of the minibatches
+
+    Returns
+    -------
+    Fit
+    """
+    held = jax.vmap(partial(_splits, members=members, parts=parts))(keys, weight)
+    inside = weight[:, None] * (held == 0)
+    fresh = jax.vmap(jax.vmap(partial(initial_params, net)))(
+        jax.vmap(lambda key: jax.random.split(jax.random.fold_in(key, 1), members))(keys)
+    )
+    optimiser = _optimiser(config)
+    moments = jax.vmap(jax.vmap(optimiser.init))(fresh)
+    everywhere = _over_members(lambda params, rows: apply(net, params, rows))
+    losses = _validation(LOSSES[loss], y, weight, held)
+    prediction = everywhere(fresh, x)
+    start = losses(prediction)
+    grid = held.shape[:2]
+    state = _Progress(
+        params=fresh,
+        moments=moments,
+        best=fresh,
+        loss=start[..., 0],
+        halves=start[..., 1:],
+        out_of_bag=prediction,
+        stale=jnp.zeros(grid, jnp.int32),
+        rate=jnp.full(grid, config.learning_rate),
+        restarts=jnp.zeros(grid, jnp.int32),
+        active=jnp.broadcast_to((weight > 0).any(axis=1)[:, None], grid),
+        dropped=jnp.zeros(grid, bool),
+        rounds=jnp.zeros((), jnp.int32),
+    )
+    passed = _round(x, y, inside, order, net=net, config=config, loss=loss)
+
+    def step(state: _Progress) -> _Progress:
+        params, moments = passed(state)
+        prediction = everywhere(params, x)
+        found = losses(prediction)
+        advanced = state._replace(params=params, moments=moments, rounds=state.rounds + 1)
+        kept = _keep_best(advanced, found, prediction, held, patience=config.patience)
+        broken = ~jnp.isfinite(found).all(axis=-1) & state.active
+        return _restart(kept, broken, fresh=fresh, moments=optimiser, config=config)
+
+    state = jax.lax.while_loop(lambda s: s.active.any() & (s.rounds < config.rounds), step, state)
+    return Fit(
+        params=state.best,
+        out_of_bag=state.out_of_bag,
+        held=held > 0,
+        loss=state.loss,
+        initial=start[..., 0],
+        restarts=state.restarts,
+        dropped=state.dropped | ~jnp.isfinite(state.loss),
+        rounds=state.rounds,
+    )
+
+
+def _splits(key: jax.Array, weight: jax.Array, *, members: int, parts: int) -> jax.Array:
+    """Half of the validation split that each row is in, (members, samples): 1, 2, or 0 outside."""
+    usable = weight > 0
+
+    def one(member: jax.Array) -> jax.Array:
+        drawn = jax.random.uniform(jax.random.fold_in(key, 2 + member // parts), weight.shape)
+        rank = jnp.argsort(jnp.argsort(jnp.where(usable, drawn, 2.0)))
+        piece = rank * 2 * parts // jnp.maximum(usable.sum(), 1)
+        mine = usable & (piece // 2 == member % parts)
+        return jnp.where(mine, 1 + piece % 2, 0).astype(jnp.int8)
+
+    return jax.vmap(one)(jnp.arange(members))
+
+
+def _over_members(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of (params, rows) over tasks, and over members that share the rows."""
+    return jax.vmap(jax.vmap(function, in_axes=(0, None)), in_axes=(0, 0))
+
+
+def _optimiser(config: TrainConfig) -> optax.GradientTransformation:
+    """AdamW without its step size, which each member has of its own."""
+    return optax.chain(
+        optax.clip_by_global_norm(1.0),
+        optax.scale_by_adam(b2=0.99),
+        optax.add_decayed_weights(
+            config.weight_decay, mask=lambda tree: jax.tree.map(lambda a: a.ndim > 1, tree)
+        ),
+    )
+
+
+def _validation(
+    each: Callable[..., jax.Array], y: jax.Array, weight: jax.Array, held: jax.Array
+) -> Callable[[jax.Array], jax.Array]:
+    """Validation losses of predictions, (tasks, members, 3): both halves, the first, the second."""
+    halves = jnp.stack([held > 0, held == 1, held == 2], axis=2) * weight[:, None, None]
+
+    def losses(prediction: jax.Array) -> jax.Array:
+        values = jax.vmap(jax.vmap(each, in_axes=(0, None)))(prediction, y)
+        return weighted_mean(values[:, :, None], halves)
+
+    return losses
+
+
+def _round(
+    x: jax.Array,
+    y: jax.Array,
+    inside: jax.Array,
+    order: jax.Array,
+    *,
+    net: Network,
+    config: TrainConfig,
+    loss: str,
+) -> Callable[[_Progress], tuple[Params, Any]]:
+    """One round of minibatches, from a state to new parameters and moments."""
+    optimiser = _optimiser(config)
+    samples = x.shape[1]
+    batch = min(config.batch, samples)
+    whole = samples // batch
+    passes = -(-config.steps // whole)
+
+    def objective(params: Params, x: jax.Array, y: jax.Array, w: jax.Array, key: Any) -> jax.Array:
+        model = _model(net, params)
+        fitted = weighted_mean(LOSSES[loss](model(x, key), y), w)
+        return fitted + config.sparsity * model.penalty() if config.sparsity else fitted
+
+    def member(
+        params: Params,
+        moments: Any,
+        rate: jax.Array,
+        w: jax.Array,
+        i: Any,
+        x: Any,
+        y: Any,
+        key: Any,
+    ) -> Any:
+        gradient = jax.grad(objective)(params, x, y, w, jax.random.fold_in(key, i))
+        updates, moments = optimiser.update(gradient, moments, params)
+        return jax.tree.map(lambda p, u: p - rate * u, params, updates), moments
+
+    over = jax.vmap(
+        jax.vmap(member, in_axes=(0, 0, 0, 0, 0, None, None, None)),
+        in_axes=(0, 0, 0, 0, None, 0, 0, None),
+    )
+    names = jnp.arange(inside.shape[1])
+
+    def one_round(state: _Progress) -> tuple[Params, Any]:
+        key = jax.random.fold_in(order, state.rounds)
+        drawn = [
+            jax.random.permutation(jax.random.fold_in(key, p), samples)[: whole * batch]
+            for p in range(passes)
+        ]
+        index = jnp.concatenate(drawn).reshape(-1, batch)
+
+        def step(carry: Any, at: Any) -> Any:
+            params, moments = carry
+            rows, number = at
+            stepped = over(
+                params,
+                moments,
+                state.rate,
+                inside[:, :, rows],
+                names,
+                x[:, rows],
+                y[:, rows],
+                jax.random.fold_in(key, passes + number),
+            )
+            return stepped, None
+
+        return jax.lax.scan(step, (state.params, state.moments), (index, jnp.arange(len(index))))[0]
+
+    return one_round
+
+
+def _keep_best(
+    state: _Progress,
+    found: jax.Array,
+    prediction: jax.Array,
+    held: jax.Array,
+    *,
+    patience: int,
+) -> _Progress:
+    """The state with the best parameters and out-of-bag predictions so far."""
+    better = state.active & (found[..., 0] < state.loss)
+    halves = state.active[..., None] & (found[..., 1:] < state.halves)
+    # The first half's loss decides for the rows of the second, and the other way round.
+    chosen = jnp.where(held == 2, halves[..., :1], halves[..., 1:])
+    stale = jnp.where(better, 0, state.stale + 1)
+    return state._replace(
+        best=_where(better, state.params, state.best),
+        loss=jnp.where(better, found[..., 0], state.loss),
+        halves=jnp.where(halves, found[..., 1:], state.halves),
+        out_of_bag=jnp.where(chosen[..., None], prediction, state.out_of_bag),
+        stale=stale,
+        active=state.active & (stale < patience),
+    )
+
+
+def _restart(
+    state: _Progress, broken: jax.Array, *, fresh: Params, moments: Any, config: TrainConfig
+) -> _Progress:
+    """The state with broken members begun again at a tenth of the rate, or dropped."""
+    last = state.restarts >= config.restarts
+    again = jax.vmap(jax.vmap(moments.init))(fresh)
+    return state._replace(
+        params=_where(broken, fresh, state.params),
+        moments=_where(broken, again, state.moments),
+        stale=jnp.where(broken, 0, state.stale),
+        rate=jnp.where(broken, state.rate * 0.1, state.rate),
+        restarts=state.restarts + (broken & ~last),
+        active=jnp.where(broken, ~last, state.active),
+        dropped=state.dropped | (broken & last),
+    )
+
+
+def _where(condition: jax.Array, chosen: Any, other: Any) -> Any:
+    """Leaves of one tree or the other by (tasks, members)."""
+
+    def leaf(a: jax.Array, b: jax.Array) -> jax.Array:
+        return jnp.where(condition.reshape(condition.shape + (1,) * (a.ndim - 2)), a, b)
+
+    return jax.tree.map(leaf, chosen, other)
