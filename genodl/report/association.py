@@ -63,23 +63,27 @@ def association(markers: pd.DataFrame, loci: pd.DataFrame, *, fdr: float) -> Dra
 
 
 def _panels(markers: pd.DataFrame) -> Iterator[tuple[str, bool, pd.DataFrame]]:
-    """Each modality's markers with a position, then those without."""
-    for modality, rows in markers.groupby("modality", observed=True, sort=False):
-        placed = np.isfinite(rows["pos"]) & (rows["contig"] != "")
-        for has_position in (True, False):
-            if (part := rows[placed == has_position]).size:
-                yield str(modality), has_position, part
+    """Each modality's markers with a position, then each modality's without."""
+    placed = np.isfinite(markers["pos"]) & (markers["contig"] != "")
+    for has_position in (True, False):
+        part = markers[placed == has_position]
+        for modality, rows in part.groupby("modality", observed=True, sort=True):
+            yield str(modality), has_position, rows
 
 
 def _association_words(
     markers: pd.DataFrame, tested: pd.DataFrame, found: pd.DataFrame, fdr: float, unnamed: int
 ) -> tuple[str, str]:
     """Caption and alternative text of the association figure."""
-    caption = f"Each point is a marker; those of loci with q < {fdr:g} are coloured."
+    line = "the weakest of them has" if len(found) else "the first locus would need"
+    caption = (
+        f"Each point is a marker; those of loci with q < {fdr:g} are coloured. "
+        f"The dashed line is the p-value {line}."
+    )
     if unnamed:
-        caption += f" {unnamed} leading markers are not named, for want of room."
+        caption += f" Leading markers without a name, for want of room: {unnamed}."
     if untested := len(markers) - len(tested):
-        caption += f" {untested:,} markers without a p-value are not drawn."
+        caption += f" Markers without a p-value, not drawn: {untested:,}."
     best = markers.iloc[0]["marker"] if len(markers) else "none"
     alt = (
         f"Minus log10 p-value of {len(tested):,} markers; {len(found)} loci at FDR "
@@ -93,7 +97,7 @@ def _manhattan(axes: Axes, rows: pd.DataFrame, hit: np.ndarray) -> np.ndarray:
     contig = rows["contig"].astype(str).to_numpy()
     position = rows["pos"].to_numpy() / 1e6
     order = natural_order(list(dict.fromkeys(contig)))
-    x, centres, spans = genome_axis(contig, position, order)
+    x, centres = genome_axis(contig, position, order)
     height = log10(rows["p_value"])
     rank = pd.Categorical(contig, categories=order).codes
     for parity, colour in ((0, DARK), (1, PALE)):
@@ -102,7 +106,7 @@ def _manhattan(axes: Axes, rows: pd.DataFrame, hit: np.ndarray) -> np.ndarray:
     if len(order) == 1:
         axes.set_xlabel(f"{order[0]}, position (Mb)")
     else:
-        shown = _uncrowded(centres, order, spans.sum())
+        shown = _uncrowded(centres, order, float(x.max()))
         axes.set_xticks(
             centres[shown], labels=[shorten(order[i], 18) for i in shown], parse_math=False
         )
@@ -113,7 +117,7 @@ def _manhattan(axes: Axes, rows: pd.DataFrame, hit: np.ndarray) -> np.ndarray:
 
 def genome_axis(
     contig: np.ndarray, position: np.ndarray, order: list[str]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Contigs laid end to end, each as long as the stretch of it that holds markers.
 
     Parameters
@@ -124,8 +128,8 @@ def genome_axis(
 
     Returns
     -------
-    float, (markers,) place on the axis; float, (contigs,) centre of each contig; float,
-    (contigs,) its span. A single contig keeps its own positions.
+    float, (markers,) place on the axis; float, (contigs,) centre of each contig. A single contig
+    keeps its own positions.
     """
     code = pd.Categorical(contig, categories=order).codes
     low, high = np.full(len(order), np.inf), np.full(len(order), -np.inf)
@@ -133,10 +137,11 @@ def genome_axis(
     np.maximum.at(high, code, position)
     span = high - low
     if len(order) == 1:
-        return position, (low + high) / 2, span
-    span = np.maximum(span, 0.01 * span.sum() or 1.0)
-    start = np.concatenate([[0], np.cumsum(span + 0.008 * span.sum())[:-1]])
-    return position - low[code] + start[code], start + span / 2, span
+        return position, (low + high) / 2
+    least, gap = min(0.01, 0.4 / len(order)), min(0.008, 0.2 / len(order))
+    span = np.maximum(span, least * span.sum() or 1.0)
+    start = np.concatenate([[0], np.cumsum(span + gap * span.sum())[:-1]])
+    return position - low[code] + start[code], start + span / 2
 
 
 def _uncrowded(centres: np.ndarray, names: list[str], total: float, room: int = 150) -> list[int]:
@@ -159,6 +164,7 @@ def _ranked(axes: Axes, rows: pd.DataFrame, hit: np.ndarray) -> np.ndarray:
     axes.set_xlim(0.8, max(len(rows), 2) * 1.15)
     _scatter(axes, x, height, ~hit, DARK)
     _scatter(axes, x, height, hit, FOUND, size=13)
+    axes.minorticks_off()
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set_xlabel("rank of the marker")
     return x
@@ -195,6 +201,7 @@ def _threshold(
                 xytext=(0, 2),
                 textcoords="offset points",
                 ha="right",
+                va="bottom",
                 fontsize=SMALL,
                 color=MUTED,
             )

@@ -96,12 +96,13 @@ def performance(entry: dict[str, Any]) -> Drawing:
     axes.axvline(CHANCE.get(entry.get("metric", ""), 0.0), color=GREY, lw=0.8, ls=(0, (4, 3)))
     for row, model in enumerate(MODELS):
         interval(axes, entry[model], model, -row, size=6.5)
+        known = np.isfinite(entry[model]["value"])
         axes.annotate(
-            decimal(entry[model]["value"]),
+            decimal(entry[model]["value"]) if known else "not known",
             (np.nan_to_num(entry[model]["value"]), -row),
-            xytext=(0, 6),
+            xytext=(0, 6) if known else (6, -3),
             textcoords="offset points",
-            ha="center",
+            ha="center" if known else "left",
             fontsize=SMALL,
             color=INK,
         )
@@ -142,7 +143,7 @@ def agreement(predictions: pd.DataFrame, *, binary: bool) -> Drawing:
 def interval(axes: Axes, found: dict[str, float], model: str, y: float, size: float = 5) -> None:
     """One model's metric as a point on its interval, at height y."""
     _, colour, marker = LOOK[model]
-    axes.plot([found["low"], found["high"]], [y, y], color=colour, lw=1.6, solid_capstyle="round")
+    axes.plot([found["low"], found["high"]], [y, y], color=colour, lw=1.4, solid_capstyle="round")
     axes.plot([found["value"]], [y], marker=marker, ms=size, color=colour, mec="white", mew=0.6)
 
 
@@ -196,7 +197,7 @@ def overview(rows: list[dict[str, Any]], *, fdr: float) -> Drawing:
         (its entry of performance.json) and `inflation`
     fdr : marks the found loci
     """
-    height = 0.9 + 0.2 * len(rows)
+    height = 0.9 + 0.21 * len(rows)
     figure = canvas(10.4, height)
     bottom, tall = 0.5 / height, 1 - 0.75 / height
     y = -np.arange(len(rows))
@@ -206,14 +207,18 @@ def overview(rows: list[dict[str, Any]], *, fdr: float) -> Drawing:
     )
     _overview_best(best, rows, y, fdr)
     for at, row in zip(y, rows, strict=True):
-        for model in reversed(MODELS):
-            interval(metrics, row["performance"][model], model, float(at), size=5.5)
+        for shift, model in zip((-0.22, 0.0, 0.22), reversed(MODELS), strict=True):
+            interval(metrics, row["performance"][model], model, float(at) + shift, size=4.5)
     names = dict.fromkeys(metric(row["performance"]) for row in rows)
     plain(metrics, x=f"out-of-fold {' or '.join(names)}")
     inflation = np.array([number(row["inflation"]) for row in rows])
     spread.axvline(1, color=GREY, lw=0.8, ls=(0, (4, 3)))
     spread.scatter(inflation, y, s=14, color=np.where(inflation > 1.1, FOUND, MUTED), zorder=3)
     plain(spread, x="λ")
+    spread.set_xlim(
+        min(0.9, np.nanmin(inflation, initial=1) - 0.05),
+        max(1.15, np.nanmax(inflation, initial=1) + 0.05),
+    )
     for axes in (best, metrics, spread):
         axes.set_ylim(-len(rows) + 0.3, 0.7)
         axes.set_yticks(y, labels=[] if axes is not best else None)
@@ -252,6 +257,7 @@ def _overview_best(axes: Axes, rows: list[dict[str, Any]], y: np.ndarray, fdr: f
             fontsize=SMALL - 0.5,
             color=INK,
             parse_math=False,
+            bbox={"facecolor": "white", "lw": 0, "pad": 0.5},
         )
     plain(axes, x="−log₁₀ q of the best locus")
     axes.set_yticks(y, labels=[shorten(row["phenotype"], 24) for row in rows], parse_math=False)

@@ -28,6 +28,7 @@ from genodl.report.summary import (
     run_warnings,
     sentence,
     shorten,
+    totals,
     warnings_of,
     whole,
 )
@@ -218,6 +219,8 @@ def _page(result: Result, sections: list[Section], overview: list[Picture]) -> s
         unpictured=max(len(sections) - MOST_PICTURED, 0),
         most_pictured=MOST_PICTURED,
         most_overview=MOST_OVERVIEW,
+        most_listed=MOST_PICTURED,
+        totals=totals(result),
         run_warnings=run_warnings(result),
         shared=[
             tables.extra_table(f"Top {name}", frame, most=TOP_ROWS)

@@ -38,6 +38,19 @@ def sentence(result: Result, phenotype: str) -> str:
     return f"{_discoveries(found, result.fdr)}; {_verdict(result.performance[phenotype])}"
 
 
+def totals(result: Result) -> str:
+    """Over all phenotypes: how many have a locus, and for how many the network is needed."""
+    n = len(result.phenotypes)
+    some = sum(not found_loci(result, name).empty for name in result.phenotypes)
+    adds = sum(bool(entry.get("network_adds")) for entry in result.performance.values())
+    doubtful = sum(bool(warnings_of(result, name)) for name in result.phenotypes)
+    said = (
+        f"{some:,} of {n:,} phenotypes have a locus at FDR {percent(result.fdr)}, controlled "
+        f"within each phenotype; the network adds to the linear model in {adds:,}"
+    )
+    return f"{said}; {doubtful:,} carry a warning." if doubtful else f"{said}."
+
+
 def _discoveries(found: pd.DataFrame, fdr: float) -> str:
     """How many loci, and the names of the first few."""
     if found.empty:
@@ -50,11 +63,12 @@ def _discoveries(found: pd.DataFrame, fdr: float) -> str:
 
 def _verdict(entry: dict[str, Any]) -> str:
     """The network against the linear model and the covariates alone."""
-    values = {name: decimal(entry[name]["value"]) for name in ("deep", "linear", "covariates")}
+    deep, linear, floor = (decimal(entry[m]["value"]) for m in ("deep", "linear", "covariates"))
     adds = "adds to" if entry.get("network_adds") else "adds nothing over"
+    beside = "" if floor == "–" else f"; covariates alone {floor}"
     return (
-        f"the network {adds} the linear model (out-of-fold {metric(entry)} "
-        f"{values['deep']} against {values['linear']}; covariates alone {values['covariates']})"
+        f"the network {adds} the linear model "
+        f"(out-of-fold {metric(entry)} {deep} against {linear}{beside})"
     )
 
 
@@ -65,7 +79,7 @@ def warnings_of(result: Result, phenotype: str) -> list[str]:
     if inflation > INFLATED:
         said.append(
             f"Inflated p-values: λ = {inflation:.2f} exceeds {INFLATED}. Either many markers act, "
-            "or ancestry, relatives or batch leak in: try more --pcs, --covariates, or --group."
+            "or ancestry, relatives or batch leak in: more PCs, covariates or a group may help."
         )
     entry = result.performance[phenotype]
     full = max(entry["deep"]["value"], entry["linear"]["value"])
@@ -120,7 +134,7 @@ def probability(value: object) -> str:
     if not math.isfinite(found):
         return "–"
     if found >= 0.001 or found == 0:
-        return f"{found:.2g}" if found else "0"
+        return f"{found:#.2g}" if found else "0"
     mantissa, exponent = f"{found:.1e}".split("e")
     return f"{mantissa}×10{str(int(exponent)).translate(SUPERSCRIPT)}"
 

@@ -13,7 +13,7 @@ import pandas as pd
 from genodl.report.result import MODELS, Result
 from genodl.report.summary import decimal, metric, number, percent, probability, shorten, whole
 
-LONGEST = 120
+LONGEST = 80
 
 
 @dataclass(frozen=True)
