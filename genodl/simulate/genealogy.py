@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from genodl.errors import InputError
+
 BLOCK = 10_000  # bp that share one genealogy
 FOUNDERS = 120  # haplotypes an ancestry
 GENERATIONS = 180
@@ -43,7 +45,7 @@ def genotypes(
 
     Raises
     ------
-    ValueError : no draw held enough variants of that frequency
+    InputError : no draw held enough variants of that frequency
 
     Source
     ------
@@ -61,7 +63,11 @@ def genotypes(
         if len(common) >= variants:
             break
     else:
-        raise ValueError(f"{len(common)} of {variants} variants reach a frequency of {maf}")
+        raise InputError(
+            f"{len(common)} of {variants} variants reach a frequency of {maf}",
+            where="simulate maf",
+            mend="give a lower maf, fewer variants or more samples",
+        )
     kept = np.sort(rng.choice(common, variants, replace=False))
     var = _name(rng, np.asarray(contigs, dtype=object)[contig[kept]], pos[kept])
     return var, np.ascontiguousarray(dosage[kept].T)
