@@ -151,7 +151,7 @@ def _stream(
     """The sample ids in the order wanted, and the blocks of all files one after the other."""
     if field not in ("GT", "DS"):
         raise InputError(f"no field {field!r}", where="field", mend="use GT or DS")
-    names = _wanted(sources[0], samples)
+    names = wanted_samples(sources[0], samples)
     return names, (
         b for s in sources for b in s.blocks(*_request(sources, s, names, region), field)
     )
@@ -176,7 +176,7 @@ def _request(
     return columns, regions
 
 
-def _wanted(source: Source, samples: Any) -> tuple[str, ...]:
+def wanted_samples(source: Source, samples: Any) -> tuple[str, ...]:
     """The sample ids asked for, refused when one is absent or asked twice."""
     if samples is None:
         return source.samples
