@@ -23,7 +23,7 @@ class Fits(NamedTuple):
     residual : float32, (places, folds), of the phenotype on covariates and on the prediction of
         the fold in that column; 0 where the phenotype is unknown and in padding
     features : float32, (places, selected), channel values of the features any fold selected
-    proxies : float32, (places, selected), the standardised additive value of their markers
+    proxies : float32, (places, selected), the additive channel of their markers
     coefficients : float32, (folds, selected), in the unit of the phenotype
     """
 
@@ -75,9 +75,9 @@ def attributed_covariance(
     held = jnp.repeat(jnp.arange(folds), width, total_repeat_length=places)
     known = (fits.residual != 0).any(1)
     values = channels.values * known[None, :, None]
-    likeness = jnp.einsum("nm,ns->ms", channels.values[0], fits.proxies) / jnp.maximum(
-        (fits.proxies**2).sum(0).max(initial=1.0), 1.0
-    )
+    likeness = jnp.einsum("nm,ns->ms", channels.values[0], fits.proxies)
+    length = jnp.sqrt((channels.values[0] ** 2).sum(0)[:, None] * (fits.proxies**2).sum(0))
+    likeness = likeness / jnp.maximum(length, 1e-12)
     near = (likeness**2 >= PROXY_R2).astype(values.dtype)
     chosen = (fits.coefficients != 0).astype(values.dtype)
     stability = ((near @ chosen.T) > 0).mean(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
@@ -11,49 +12,19 @@ import numpy as np
 from genodl.screen.channels import Channels
 
 
-class Folded(NamedTuple):
-    """Samples laid out fold by fold, so that a fold is a slice.
+class Screen(NamedTuple):
+    """The best features of each residual.
+
+    A feature is a channel of a marker, numbered `channel * markers + marker`.
 
     Attributes
     ----------
-    rows : int, (folds, width), sample of each place, -1 = padding
+    feature : int64, (features, residuals), best first, -1 where there are fewer
+    z : float32, (features, residuals), score statistic, signed
     """
 
-    rows: np.ndarray
-
-    @property
-    def present(self) -> np.ndarray:
-        """float32, (folds * width,), 1 where the place holds a sample."""
-        return (self.rows.ravel() >= 0).astype(np.float32)
-
-    @property
-    def fold(self) -> np.ndarray:
-        """int, (folds * width,), the fold of each place."""
-        return np.repeat(np.arange(len(self.rows)), self.rows.shape[1])
-
-    def lay(self, values: np.ndarray) -> np.ndarray:
-        """(samples, ...) in the order of the folds, padding rows zero: (folds * width, ...)."""
-        rows = self.rows.ravel()
-        laid = values[np.maximum(rows, 0)]
-        laid[rows < 0] = 0
-        return laid
-
-    def gather(self, laid: np.ndarray, samples: int) -> np.ndarray:
-        """The inverse of `lay`: (folds * width, ...) -> (samples, ...)."""
-        rows = self.rows.ravel()
-        values = np.full((samples, *laid.shape[1:]), np.nan, laid.dtype)
-        values[rows[rows >= 0]] = laid[rows >= 0]
-        return values
-
-
-def lay_folds(fold: np.ndarray) -> Folded:
-    """The layout of an assignment of samples to folds, int (samples,)."""
-    members = [np.flatnonzero(fold == k) for k in range(int(fold.max()) + 1)]
-    width = max(len(m) for m in members)
-    rows = np.full((len(members), width), -1)
-    for k, member in enumerate(members):
-        rows[k, : len(member)] = member
-    return Folded(rows)
+    feature: np.ndarray
+    z: np.ndarray
 
 
 @jax.jit
@@ -63,8 +34,8 @@ def scan(channels: Channels, residuals: jax.Array) -> jax.Array:
     Parameters
     ----------
     channels : of a block of markers
-    residuals : float32, (samples, residuals), orthogonal to the covariates over the samples they
-        cover and 0 elsewhere (held-out, missing or padding)
+    residuals : float32, (places, residuals), 0 outside the samples they cover (held-out, unknown
+        or padding)
 
     Returns
     -------
@@ -76,3 +47,26 @@ def scan(channels: Channels, residuals: jax.Array) -> jax.Array:
     variance = (residuals**2).sum(0) / jnp.maximum(covered.sum(0), 1)
     z = product / jnp.sqrt(jnp.maximum(squares * variance, 1e-30))
     return jnp.where(channels.active[:, :, None], z, 0)
+
+
+def keep_best(scores: Iterable[tuple[int, np.ndarray]], *, markers: int, most: int) -> Screen:
+    """The `most` features of largest |z| of each residual, over blocks of markers.
+
+    Parameters
+    ----------
+    scores : (first marker of the block, z of the block (2, block, residuals))
+    """
+    feature = z = None
+    for start, block in scores:
+        width = block.shape[1]
+        number = start + np.arange(width) + markers * np.arange(2)[:, None]
+        here = np.broadcast_to(number.reshape(-1, 1), (2 * width, block.shape[2]))
+        flat = block.reshape(2 * width, -1)
+        feature = here if feature is None else np.concatenate([feature, here])
+        z = flat if z is None else np.concatenate([z, flat])
+        if len(z) > most:
+            best = np.argpartition(-np.abs(z), most - 1, axis=0)[:most]
+            feature, z = (np.take_along_axis(v, best, axis=0) for v in (feature, z))
+    order = np.lexsort((feature, -np.abs(z)), axis=0)
+    feature, z = (np.take_along_axis(v, order, axis=0) for v in (feature, z))
+    return Screen(np.where(z != 0, feature, -1), z)

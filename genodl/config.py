@@ -1,0 +1,124 @@
+"""The settings of a run: one frozen dataclass, one TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from genodl.errors import InputError, nearest
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscoverConfig:
+    """How markers are looked for.
+
+    Attributes
+    ----------
+    kind : of the phenotypes; "auto" reads it off the column
+    model : network of the ensemble; "auto" is the best measured default
+    folds : of the cross-fitting
+    members : networks a fold; 0 trains none
+    fdr : false discovery rate at which loci are reported
+    seed : of folds, inner folds, members and permutations
+    pcs : principal components of the variants used as covariates
+    group : column whose levels stay in one fold (family, donor, site)
+    call_rate, maf, min_carriers : filters of the markers
+    candidates : features that the screen of each training fold passes on
+    network_inputs : markers a network sees
+    locus_r2, locus_window : LD (r2) and distance (bp) within which variants form one locus
+    checks : permuted replicates of the self-check, shared among the phenotypes
+    """
+
+    kind: Literal["auto", "quantitative", "binary", "multiclass", "survival"] = "auto"
+    model: str = "auto"
+    folds: int = 10
+    members: int = 8
+    fdr: float = 0.1
+    seed: int = 0
+    pcs: int = 0
+    group: str | None = None
+    call_rate: float = 0.9
+    maf: float = 0.01
+    min_carriers: int = 3
+    candidates: int = 300
+    network_inputs: int = 96
+    locus_r2: float = 0.1
+    locus_window: int = 3_000_000
+    checks: int = 5
+
+    # read by pydantic's TypeAdapter
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    def __post_init__(self) -> None:
+        rules = {
+            "folds": (self.folds >= 2, "at least 2"),
+            "members": (self.members >= 0, "0 or more"),
+            "fdr": (0 < self.fdr < 1, "between 0 and 1"),
+            "seed": (self.seed >= 0, "0 or more"),
+            "pcs": (self.pcs >= 0, "0 or more"),
+            "call_rate": (0 <= self.call_rate <= 1, "between 0 and 1"),
+            "maf": (0 <= self.maf < 0.5, "between 0 and 0.5"),
+            "candidates": (self.candidates >= 1, "at least 1"),
+            "network_inputs": (self.network_inputs >= 1, "at least 1"),
+            "locus_r2": (0 < self.locus_r2 <= 1, "above 0 and at most 1"),
+            "locus_window": (self.locus_window >= 0, "0 or more"),
+            "checks": (self.checks >= 0, "0 or more"),
+        }
+        for name, (holds, expected) in rules.items():
+            if not holds:
+                raise InputError(
+                    f"is {getattr(self, name)}, expected {expected}",
+                    where=f"option {name.replace('_', '-')}",
+                    mend="change it",
+                )
+
+
+def read(path: Path | None, **given: Any) -> DiscoverConfig:
+    """Settings from a TOML file; what is given (not None) takes precedence.
+
+    Raises
+    ------
+    InputError : the file is not TOML, or holds an unknown key or a value of the wrong kind
+    """
+    table = _table(path) if path else {}
+    table |= {name: value for name, value in given.items() if value is not None}
+    return _validated(table, where=str(path) if path else "options")
+
+
+def _table(path: Path) -> dict[str, Any]:
+    """The keys of a TOML file."""
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as fault:
+        raise InputError(
+            f"cannot be read ({fault.strerror})", where=str(path), mend="check the path"
+        ) from None
+    except tomllib.TOMLDecodeError as fault:
+        raise InputError(f"is not TOML ({fault})", where=str(path), mend="correct it") from None
+
+
+def _validated(table: dict[str, Any], *, where: str) -> DiscoverConfig:
+    known = list(DiscoverConfig.__dataclass_fields__)
+    for key in table:
+        if key not in known:
+            raise InputError(
+                f"unknown key {key!r}", where=where, mend=f"the nearest are {nearest(key, known)}"
+            )
+    try:
+        return TypeAdapter(DiscoverConfig).validate_python(table)
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"{place}: {first['msg']} (found {first['input']!r})", where=where, mend="correct it"
+        ) from None
+
+
+def as_dict(config: DiscoverConfig) -> dict[str, Any]:
+    """The settings as plain values, for the provenance."""
+    return asdict(config)

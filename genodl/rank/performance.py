@@ -1,0 +1,61 @@
+"""How well held-out samples are predicted, with bootstrap intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import r2_score, roc_auc_score
+
+RESAMPLES = 400
+LEVEL = 0.95
+METRICS: dict[str, tuple[str, Callable[[np.ndarray, np.ndarray], float]]] = {
+    "quantitative": ("r2", r2_score),
+    "binary": ("auc", roc_auc_score),
+}
+
+
+def performance(
+    observed: np.ndarray,
+    predictions: dict[str, np.ndarray],
+    *,
+    kind: str,
+    gate: np.ndarray,
+    seed: int,
+) -> dict[str, Any]:
+    """The out-of-fold metric of each prediction with its 95 % percentile bootstrap interval.
+
+    Parameters
+    ----------
+    observed : float, (samples,), the phenotype of the samples where it is known
+    predictions : "covariates", "linear" and "deep" -> float, (samples,), out of fold
+    kind : quantitative (R2, coefficient of determination) or binary (area under the ROC curve)
+    gate : float, (folds,), stacking weights of the networks
+    """
+    name, metric = METRICS[kind]
+    rng = np.random.default_rng(seed)
+    draws = [rng.integers(len(observed), size=len(observed)) for _ in range(RESAMPLES)]
+    if kind == "binary":
+        draws = [d for d in draws if 0 < observed[d].sum() < len(d)]
+    entry: dict[str, Any] = {"kind": kind, "metric": name, "n": len(observed)}
+    for model, predicted in predictions.items():
+        resampled = [metric(observed[d], predicted[d]) for d in draws]
+        low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        value = float(metric(observed, predicted))
+        entry[model] = {"value": value, "low": float(low), "high": float(high)}
+    entry["gate"] = float(np.mean(gate))
+    better = entry["deep"]["value"] > entry["linear"]["value"]
+    entry["network_adds"] = bool(entry["gate"] > 0 and better)
+    entry["statement"] = _statement(entry)
+    return entry
+
+
+def _statement(entry: dict[str, Any]) -> str:
+    """One plain sentence."""
+    metric = {"r2": "R2", "auc": "AUC"}[entry["metric"]]
+    values = {m: f"{entry[m]['value']:.3f}" for m in ("deep", "linear", "covariates")}
+    tail = f"out-of-fold {metric} {values['deep']}, linear {values['linear']}, covariates only {values['covariates']}"
+    if entry["network_adds"]:
+        return f"the network adds to the linear model: {tail}"
+    return f"the network adds nothing over the linear model: {tail}"
