@@ -18,7 +18,8 @@ from genodl.io.delimited import read_delimited, require_unique
 if TYPE_CHECKING:
     from anndata import AnnData
 
-SPARSE = {"csr_matrix": 1, "csc_matrix": 0}
+SPARSE = ("csr_matrix", "csc_matrix")
+Parts = tuple[np.ndarray, pd.DataFrame, pd.DataFrame]
 
 
 def read_expression(path: str | Path, *, transpose: bool = False) -> AnnData:
@@ -26,8 +27,8 @@ def read_expression(path: str | Path, *, transpose: bool = False) -> AnnData:
 
     Parameters
     ----------
-    path : .h5ad, or a tab or comma separated matrix with the sample id first in each row, plain
-        or gzipped
+    path : .h5ad, AnnData on .zarr, or a tab or comma separated matrix with the sample id first in
+        each row, plain or gzipped
     transpose : the file has genes in rows and samples in columns
 
     Returns
@@ -42,15 +43,17 @@ def read_expression(path: str | Path, *, transpose: bool = False) -> AnnData:
     """
     if not Path(path).exists():
         raise InputError("no such file", where=str(path), mend="check the path")
-    if _is_hdf5(Path(path)):
-        whole = _read_h5ad(Path(path))
-    else:
-        whole = _read_matrix(Path(path))
-    whole = whole.T.copy() if transpose else whole
-    for names, what in ((whole.obs_names, "sample"), (whole.var_names, "gene")):
-        require_unique(names, where=str(path), what=what)
-    _refuse_infinite(whole, where=str(path))
-    return whole
+    # AnnData costs seconds of import: not before the file is known to be there
+    from anndata import AnnData
+
+    stored = Path(path).is_dir() or _is_hdf5(Path(path))
+    values, obs, var = _read_anndata(Path(path)) if stored else _read_matrix(Path(path))
+    if transpose:
+        values, obs, var = np.ascontiguousarray(values.T), var, obs
+    require_unique(obs.index, where=str(path), what="sample")
+    require_unique(var.index, where=str(path), what="gene")
+    _refuse_infinite(values, var.index, where=str(path))
+    return AnnData(values, obs=obs, var=var)
 
 
 def read_features(path: str | Path, *, transpose: bool = False) -> AnnData:
@@ -60,10 +63,6 @@ def read_features(path: str | Path, *, transpose: bool = False) -> AnnData:
 
 def _is_hdf5(path: Path) -> bool:
     """Whether the file is HDF5; a suffix that promises it and a file that is not, is refused."""
-    if path.is_dir():
-        raise InputError(
-            "a folder, where a file was expected", where=str(path), mend="give .h5ad or a matrix"
-        )
     found = h5py.is_hdf5(path)
     if not found and path.suffix.lower() in (".h5ad", ".h5"):
         raise InputError(
@@ -72,33 +71,39 @@ def _is_hdf5(path: Path) -> bool:
     return found
 
 
-def _read_h5ad(path: Path) -> AnnData:
-    """X, obs and var of an .h5ad file that was checked first."""
-    # reading an .h5ad costs seconds of import, reading a matrix need not
+def _read_anndata(path: Path) -> Parts:
+    """X, obs and var of an .h5ad file, checked first, or of a .zarr folder."""
     import scanpy
-    from anndata import AnnData
+    from anndata import read_zarr
 
     try:
-        with h5py.File(path) as file:
-            _check_h5ad(file, where=str(path))
         with warnings.catch_warnings():
             # repeated names are refused by name, not warned of
             warnings.filterwarnings("ignore", message=".*names are not unique.*")
-            read = scanpy.read_h5ad(path)
+            if path.is_dir():
+                read = read_zarr(path)
+            else:
+                with h5py.File(path) as file:
+                    _check_h5ad(file, where=str(path))
+                read = scanpy.read_h5ad(path)
+        if scipy.sparse.issparse(read.X):
+            read.X.check_format(full_check=True)
     except InputError:
         raise
-    # a damaged file fails in h5py or anndata in as many ways as it has parts
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as fault:
+    # a damaged file fails in as many ways as it has parts
+    except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError) as fault:
         raise InputError(
             f"not readable as AnnData ({type(fault).__name__}: {str(fault)[:200]})",
             where=str(path),
             mend="write it again with AnnData.write_h5ad",
         ) from fault
+    if read.X is None or np.dtype(read.X.dtype).kind not in "iufb":
+        raise InputError("X holds no numbers", where=str(path), mend="store numbers in X")
     values = read.X.toarray() if scipy.sparse.issparse(read.X) else read.X
-    return AnnData(
+    return (
         np.ascontiguousarray(values, dtype=np.float32),
-        obs=read.obs.set_axis(read.obs_names.astype(str), axis=0),
-        var=read.var.set_axis(read.var_names.astype(str), axis=0),
+        read.obs.set_axis(read.obs_names.astype(str), axis=0),
+        read.var.set_axis(read.var_names.astype(str), axis=0),
     )
 
 
@@ -114,10 +119,6 @@ def _check_h5ad(file: h5py.File, *, where: str) -> None:
     if isinstance(matrix, h5py.Group):
         encoding = encoding if encoding in SPARSE else f"{encoding}_matrix"
         _check_sparse(matrix, encoding, where=where)
-    elif matrix.dtype.kind not in "iufb":
-        raise InputError(
-            f"X holds {matrix.dtype}, numbers were expected", where=where, mend="store numbers in X"
-        )
 
 
 def _foreign(group: h5py.Group, path: str = "") -> Iterator[tuple[str, str]]:
@@ -170,10 +171,8 @@ def _check_sparse(matrix: h5py.Group, encoding: str, *, where: str) -> None:
         )
 
 
-def _read_matrix(path: Path) -> AnnData:
+def _read_matrix(path: Path) -> Parts:
     """A delimited matrix, rows as observations."""
-    from anndata import AnnData
-
     table = read_delimited(path)
     if not table.size:
         raise InputError(
@@ -184,10 +183,10 @@ def _read_matrix(path: Path) -> AnnData:
     text = [n for n, dtype in enumerate(table.dtypes) if dtype.kind not in "iuf"]
     if text:
         raise _text_fault(table, text, where=str(path))
-    return AnnData(
+    return (
         table.to_numpy(np.float32),
-        obs=pd.DataFrame(index=table.index.astype(str)),
-        var=pd.DataFrame(index=table.columns.astype(str)),
+        pd.DataFrame(index=table.index.astype(str)),
+        pd.DataFrame(index=table.columns.astype(str)),
     )
 
 
@@ -205,12 +204,12 @@ def _text_fault(table: pd.DataFrame, columns: list[int], *, where: str) -> Input
     )
 
 
-def _refuse_infinite(whole: AnnData, *, where: str) -> None:
+def _refuse_infinite(values: np.ndarray, genes: pd.Index, *, where: str) -> None:
     """Refuse infinite values, naming up to three genes."""
-    infinite = np.isinf(whole.X).sum(axis=0)
+    infinite = np.isinf(values).sum(axis=0)
     at_fault = np.flatnonzero(infinite)
     if len(at_fault):
-        names = ", ".join(repr(str(whole.var_names[n])) for n in at_fault[:3])
+        names = ", ".join(repr(str(genes[n])) for n in at_fault[:3])
         raise InputError(
             f"{int(infinite.sum())} infinite value(s) in {len(at_fault)} gene(s): {names}",
             where=where,
