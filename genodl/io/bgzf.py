@@ -7,6 +7,7 @@ missing with a mere warning, so the end is checked here.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -63,12 +64,17 @@ def cannot_open(path: Path, fault: OSError) -> InputError:
 def pieces(path: Path, *, offset: int = 0) -> Iterator[bytes]:
     """The decompressed bytes from a virtual offset on; pieces grow from 256 KB to 4 MB."""
     size = SMALLEST
-    with _open(path) as file:
+    file = _open(path)
+    try:
         if offset:
             file.seek(offset)
         while piece := _read(file, size, path):
             yield piece
             size = min(size * 2, LARGEST)
+    finally:
+        # htslib says again at closing what it said at reading
+        with suppress(OSError):
+            file.close()
 
 
 def _open(path: Path):
@@ -78,9 +84,13 @@ def _open(path: Path):
 
 def _read(file, size: int, path: Path) -> bytes:
     """Up to `size` bytes; a broken block is the user's to mend."""
+    # htslib's own lines on stderr would stand beside our one
+    loudness = pysam.set_verbosity(0)
     try:
         return file.read(size)
     except OSError:
         raise InputError(
             "a compressed block is broken", where=str(path), mend="fetch or write the file again"
         ) from None
+    finally:
+        pysam.set_verbosity(loudness)

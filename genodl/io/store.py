@@ -2,8 +2,8 @@
 
 Anyone opens it with `anndata.read_zarr`. genodl writes and reads its chunks itself: X lies allele
 by allele (Fortran order), so a chunk is a block, and bit-shuffling turns int8 into the two bits a
-call needs. The manifest, the attribute `genodl` of the root group, holds the SHA-256 of every chunk;
-each is checked as it is read.
+call needs. The manifest, the attribute `genodl` of the root group, holds the SHA-256 of every
+chunk; each is checked as it is read.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ DOSAGE = {
     "DS": Blosc(cname="zstd", clevel=3, shuffle=Blosc.SHUFFLE),
 }
 DTYPE: dict[str, Any] = {"GT": np.dtype("int8"), "DS": np.dtype("<f4")}
-NUMERIC = {"pos": np.dtype("<i8"), "qual": np.dtype("<f4")}
+NUMERIC: dict[str, Any] = {"pos": np.dtype("<i8"), "qual": np.dtype("<f4")}
 
 
 def chunk_name(column: str, k: int) -> str:
@@ -112,7 +112,7 @@ def read_chunk(path: Path, name: str, manifest: dict[str, Any]) -> bytes:
 
 def _open_chunks(path: Path, manifest: dict[str, Any]) -> Source:
     """A store written by `ingest`."""
-    samples = _words(path, "obs/_index/0", manifest, len_=manifest["samples"])
+    samples = _words(path, "obs/_index/0", manifest, count=manifest["samples"])
     contigs = tuple(manifest["contigs"])
 
     def blocks(
@@ -135,9 +135,9 @@ def _check_field(path: Path, held: str, asked: Field) -> None:
         )
 
 
-def _words(path: Path, name: str, manifest: dict[str, Any], *, len_: int) -> list[str]:
-    """The first `len_` texts of a chunk."""
-    return VLenUTF8().decode(TEXT.decode(read_chunk(path, name, manifest))).tolist()[:len_]
+def _words(path: Path, name: str, manifest: dict[str, Any], *, count: int) -> list[str]:
+    """The first `count` texts of a chunk."""
+    return VLenUTF8().decode(TEXT.decode(read_chunk(path, name, manifest))).tolist()[:count]
 
 
 def _chunks(
@@ -171,7 +171,7 @@ def _column(path: Path, column: str, k: int, size: int, manifest: dict[str, Any]
     if column in NUMERIC:
         raw = NUMBERS.decode(read_chunk(path, name, manifest))
         return np.frombuffer(raw, NUMERIC[column])[:size]
-    return _words(path, name, manifest, len_=size)
+    return _words(path, name, manifest, count=size)
 
 
 def _kept(variants: dict[str, Any], regions: tuple[Region, ...] | None) -> np.ndarray | None:
