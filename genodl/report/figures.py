@@ -29,8 +29,9 @@ from genodl.report.drawing import (
     log10,
     plain,
 )
+from genodl.report.files import number
 from genodl.report.result import MODELS
-from genodl.report.summary import decimal, metric, number, probability, shorten
+from genodl.report.summary import decimal, metric, probability, shorten
 
 LOOK = {
     "deep": ("network", BLUE, "o"),

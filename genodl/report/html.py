@@ -20,10 +20,10 @@ from genodl.errors import InputError
 from genodl.report import figures, tables
 from genodl.report.association import association
 from genodl.report.drawing import Drawing
+from genodl.report.files import number
 from genodl.report.result import Result, read_result
 from genodl.report.summary import (
     found_loci,
-    number,
     percent,
     run_warnings,
     sentence,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from genodl.report.files import number
 from genodl.report.result import Result, read_result
 
 METRICS = {"r2": "R²", "auc": "AUC", "c_index": "concordance", "accuracy": "accuracy"}
@@ -109,14 +110,6 @@ def metric(entry: dict[str, Any]) -> str:
     """The name of a phenotype's out-of-fold metric."""
     name = str(entry.get("metric", "score"))
     return METRICS.get(name, name)
-
-
-def number(value: object) -> float:
-    """A float of what JSON or a table holds; nan where it is none."""
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return math.nan
 
 
 def decimal(value: object, places: int = 2) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pandas as pd
 
+from genodl.report.files import number
 from genodl.report.result import MODELS, Result
-from genodl.report.summary import decimal, metric, number, percent, probability, shorten, whole
+from genodl.report.summary import decimal, metric, percent, probability, shorten, whole
 
 LONGEST = 80
 
