@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from genodl.errors import InputError, nearest
-from genodl.values import Loss, Phenotype
+from genodl.values import Kind, Loss, Phenotype
 
 SMALLEST_CLASS = 5
 SMALLEST_COHORT = 20
 
-Asked = Literal["auto", "quantitative", "binary", "multiclass"]
+Asked = Literal["auto"] | Kind
 
 
 def phenotype(samples: pd.DataFrame, name: str, *, kind: Asked = "auto") -> Phenotype:
@@ -171,7 +171,9 @@ def _kind(
     """The kind of a phenotype with these values, if it fits what was asked."""
     if asked not in ("auto", "quantitative", "binary", "multiclass"):
         raise InputError(
-            f"no kind named {asked!r}", where=where, mend="use quantitative, binary or multiclass"
+            f"one column cannot be read as {asked!r}",
+            where=where,
+            mend="use quantitative, binary or multiclass",
         )
     if asked == "binary" and len(levels) > 2:
         raise InputError(

@@ -88,6 +88,7 @@ def _read_anndata(path: Path) -> Parts:
                 read = scanpy.read_h5ad(path)
         if scipy.sparse.issparse(read.X):
             read.X.check_format(full_check=True)
+            _refuse_repeated_entries(read.X, where=str(path))
     except InputError:
         raise
     # a damaged file fails in as many ways as it has parts
@@ -101,7 +102,7 @@ def _read_anndata(path: Path) -> Parts:
         raise InputError("X holds no numbers", where=str(path), mend="store numbers in X")
     values = read.X.toarray() if scipy.sparse.issparse(read.X) else read.X
     return (
-        np.ascontiguousarray(values, dtype=np.float32),
+        _as_float32(values),
         read.obs.set_axis(read.obs_names.astype(str), axis=0),
         read.var.set_axis(read.var_names.astype(str), axis=0),
     )
@@ -157,15 +158,19 @@ def _check_sparse(matrix: h5py.Group, encoding: str, *, where: str) -> None:
         "indptr, indices and data differ in length": (
             len(indptr) == 0 or not indptr[-1] == len(indices) == len(matrix["data"])
         ),
-        f"an index lies outside 0 to {columns - 1}": bool(
-            ((indices < 0) | (indices >= columns)).any()
+        f"an index lies outside 0 to {columns - 1}": (
+            len(indices) > 0 and not 0 <= indices.min() <= indices.max() < columns
         ),
     }
     for fault, found in faults.items():
         if found:
             raise InputError(f"sparse X: {fault}", where=where, mend="write the file again")
-    row = np.repeat(np.arange(rows), np.diff(indptr))
-    if len(np.unique(row * columns + indices)) != len(indices):
+
+
+def _refuse_repeated_entries(matrix: Any, *, where: str) -> None:
+    """Refuse a sparse X that gives one entry twice, as its dense form would hold their sum."""
+    matrix.sort_indices()
+    if not matrix.has_canonical_format:
         raise InputError(
             "sparse X: an entry occurs twice", where=where, mend="call X.sum_duplicates() and write"
         )
@@ -184,10 +189,16 @@ def _read_matrix(path: Path) -> Parts:
     if text:
         raise _text_fault(table, text, where=str(path))
     return (
-        table.to_numpy(np.float32),
+        _as_float32(table.to_numpy()),
         pd.DataFrame(index=table.index.astype(str)),
         pd.DataFrame(index=table.columns.astype(str)),
     )
+
+
+def _as_float32(values: np.ndarray) -> np.ndarray:
+    """Values as float32; one too large for it becomes infinite, which is refused by name."""
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(values, dtype=np.float32)
 
 
 def _text_fault(table: pd.DataFrame, columns: list[int], *, where: str) -> InputError:

@@ -81,7 +81,7 @@ def test_classes_asked_for_may_be_numbers_or_numbers_and_letters():
         (["a"] * 4 + ["b"] * 40, "auto", "class 'a' has 4 sample(s), fewer than 5"),
         (["a", "b"] * 12 + ["c"], "multiclass", "class 'c' has 1 sample(s)"),
         ([0, 1, 2] * 10, "binary", "3 distinct values, 2 expected"),
-        (TEN, "ordinal", "no kind named 'ordinal'"),
+        (TEN, "survival", "one column cannot be read as 'survival'"),
     ],
 )
 def test_an_unfit_phenotype_is_refused_in_one_line(values, kind, message):

@@ -42,23 +42,6 @@ def test_a_sample_table_is_the_same_whatever_its_delimiter(tmp_path, name, delim
     assert pd.isna(found["site"].iloc[2])
 
 
-def test_quoted_fields_may_hold_the_delimiter(tmp_path):
-    found = read_samples(write(tmp_path / "s.csv", 'id,"Drug (a,b):1"\nx,1\n'))
-    assert list(found.columns) == ["Drug (a,b):1"]
-
-
-def test_a_header_without_a_name_for_the_row_names_is_understood(tmp_path):
-    found = read_samples(write(tmp_path / "s.tsv", "age\theight\nx\t1\t2\ny\t3\t4\n"))
-    assert found.to_dict("list") == {"age": [1, 3], "height": [2, 4]}
-    assert list(found.index) == ["x", "y"]
-
-
-def test_windows_line_ends_and_byte_order_mark_are_no_part_of_the_values(tmp_path):
-    found = read_samples(write(tmp_path / "s.tsv", "\ufeffid\tsite\r\nx\tA\r\ny\tB\r\n"))
-    assert found.index.name == "id"
-    assert found["site"].tolist() == ["A", "B"]
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -80,20 +63,6 @@ def test_a_faulty_sample_table_is_refused_in_one_line_naming_the_place(tmp_path,
     assert message in str(fault.value)
     assert str(tmp_path / "s.tsv") in str(fault.value)
     assert "\n" not in str(fault.value)
-
-
-def test_unreadable_files_are_refused_by_name(tmp_path):
-    with pytest.raises(InputError, match=r"absent\.tsv: no such file; check the path"):
-        read_samples(tmp_path / "absent.tsv")
-    with pytest.raises(InputError, match="cannot be read"):
-        read_samples(tmp_path)
-    (tmp_path / "latin.tsv").write_bytes("id\tort\nx\tKöln\n".encode("latin-1"))
-    with pytest.raises(InputError, match="not UTF-8 text"):
-        read_samples(tmp_path / "latin.tsv")
-    whole = gzip.compress(b"id\ta\n" + b"".join(b"s%d\t%d\n" % (n, n * n) for n in range(999)))
-    (tmp_path / "cut.tsv.gz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match="damaged or cut short"):
-        read_samples(tmp_path / "cut.tsv.gz")
 
 
 KNOWN = ["age", "site", "A,B", "Drug: x", "height"]
