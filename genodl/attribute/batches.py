@@ -26,7 +26,7 @@ def checked(x: Any, baseline: Any, *, background: bool) -> tuple[Any, Any]:
     ----------
     x : pytree of arrays, (samples, inputs...)
     baseline : what `attribute` takes
-    background : whether the baseline is a set, (members, inputs...) or (samples, members, inputs...)
+    background : whether it is a set, (members, inputs...) or (samples, members, inputs...)
 
     Returns
     -------
@@ -47,7 +47,7 @@ def checked(x: Any, baseline: Any, *, background: bool) -> tuple[Any, Any]:
         )
     if np.isscalar(baseline):
         baseline = jax.tree.map(lambda v: np.full((1, *v.shape[1:]), baseline, v.dtype), inputs)
-    if jax.tree.structure(inputs) != jax.tree.structure(baseline):
+    if str(jax.tree.structure(inputs)) != str(jax.tree.structure(baseline)):
         check_shapes(inputs, baseline, where="attribute")
     shape = _background if background else _start
     start = jax.tree.map(
@@ -73,8 +73,7 @@ def _floats(array: Any, name: str) -> Any:
                 f"{name} has type {found.dtype}", where="attribute", mend="give it numbers"
             )
         found = found.astype(np.float32)
-    if found.dtype == np.float64 and not jax.config.jax_enable_x64:
-        found = found.astype(np.float32)
+    found = found.astype(jax.dtypes.canonicalize_dtype(found.dtype))
     finite = jnp.isfinite(found) if isinstance(found, jax.Array) else np.isfinite(found)
     if not bool(finite.all()):
         first = np.argwhere(~np.asarray(finite))[0]
@@ -146,7 +145,7 @@ def blocks(x: Any, baseline: Any, target: np.ndarray, size: int) -> Iterator[tup
                     jax.tree.map(take, x),
                     jax.tree.map(take, baseline),
                     take(target),
-                    rows.astype(np.int32),
+                    jnp.asarray(rows, np.int32),
                 )
             ),
             min(size, samples - begin),

@@ -74,7 +74,7 @@ def capture(predict: Callable[[Any], Any], x: Any, rows: Iterable[int]) -> tuple
     outputs = 0
     for n in sorted(set(rows)):
         avals = [jax.ShapeDtypeStruct((n, *v.shape[1:]), v.dtype) for v in leaves]
-        found = jax.make_jaxpr(lambda *z: predict(tree.unflatten(z)))(*avals)
+        found = jax.make_jaxpr(lambda *z: predict(jax.tree.unflatten(tree, z)))(*avals)
         outputs = _outputs(found, n)
         closed[n] = inline(found)
     code = Code(
@@ -86,7 +86,8 @@ def capture(predict: Callable[[Any], Any], x: Any, rows: Iterable[int]) -> tuple
 
 def _outputs(found: core.ClosedJaxpr, rows: int) -> int:
     """Outputs of a captured callable, 0 where it has no such axis."""
-    shapes = [(a.shape, a.dtype) for a in found.out_avals]
+    outvars: list[Any] = list(found.jaxpr.outvars)
+    shapes = [(v.aval.shape, v.aval.dtype) for v in outvars]
     right = len(shapes) == 1 and len(shapes[0][0]) in (1, 2) and shapes[0][0][0] == rows
     if not right or not jnp.issubdtype(shapes[0][1], np.floating):
         raise InputError(
@@ -99,5 +100,6 @@ def _outputs(found: core.ClosedJaxpr, rows: int) -> int:
 
 def _bytes(jaxpr: core.Jaxpr) -> int:
     """Bytes of every value a jaxpr computes."""
-    avals = [v.aval for v in jaxpr.invars] + [v.aval for e in jaxpr.eqns for v in e.outvars]
+    avals: list[Any] = [v.aval for e in jaxpr.eqns for v in e.outvars]
+    avals += [v.aval for v in jaxpr.invars]
     return sum(int(np.prod(a.shape)) * a.dtype.itemsize for a in avals if hasattr(a, "dtype"))

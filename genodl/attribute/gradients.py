@@ -25,7 +25,7 @@ class Batch(NamedTuple):
     Attributes
     ----------
     x : pytree of float arrays, (batch, inputs...)
-    baseline : the same, of (batch or 1, inputs...); a background set has (batch or 1, members, inputs...)
+    baseline : the same, (batch or 1, inputs...), or a set, (batch or 1, members, inputs...)
     target : float, (batch, outputs), the weight of each output in what is explained
     rows : int32, (batch,), row of each sample in the whole, from which its random draws come
     """
@@ -90,7 +90,7 @@ def smoothgrad(
         noisy = [
             jax.vmap(one, (None, 0, 0))(k, batch.rows, v) for k, v in zip(keys, leaves, strict=True)
         ]
-        return moments(carry, gradient(number, tree.unflatten(noisy))), None
+        return moments(carry, gradient(number, jax.tree.unflatten(tree, noisy))), None
 
     keys = jax.random.split(jax.random.key(seed), draws)
     total, _ = jax.lax.scan(draw, no_moments(batch.x), keys)
@@ -147,7 +147,7 @@ def integrated_gradients(predict: Predict, x: Any, baseline: Any, *, steps: int 
     """
     check_shapes(x, baseline, where="integrated_gradients")
     leaves, tree = jax.tree.flatten(x)
-    program = split(lambda *z: predict(tree.unflatten(z)), leaves)
+    program = split(lambda *z: predict(jax.tree.unflatten(tree, z)), leaves)
     starts = [jnp.asarray(b) for b in jax.tree.leaves(baseline)]
     first = hidden_baseline(predict, tree, program, leaves, starts)
     step = [a - b for a, b in zip(program.prefix(leaves), first, strict=True)]
@@ -164,7 +164,7 @@ def integrated_gradients(predict: Predict, x: Any, baseline: Any, *, steps: int 
     mean, _ = jax.lax.scan(accumulate, [jnp.zeros_like(d) for d in step], path)
     _, back = jax.vjp(program.prefix, leaves)
     parts = [g * (a - b) for g, a, b in zip(back(mean)[0], leaves, starts, strict=True)]
-    return tree.unflatten(parts)
+    return jax.tree.unflatten(tree, parts)
 
 
 def hidden_baseline(
@@ -177,7 +177,7 @@ def hidden_baseline(
         )
     whole = jax.eval_shape(program.prefix, leaves)
     try:
-        hidden = split(lambda *z: predict(tree.unflatten(z)), starts).prefix(starts)
+        hidden = split(lambda *z: predict(jax.tree.unflatten(tree, z)), starts).prefix(starts)
         fits = [
             np.broadcast_shapes(h.shape, w.shape) == w.shape
             for h, w in zip(hidden, whole, strict=True)
@@ -193,9 +193,10 @@ def hidden_baseline(
 
 def check_shapes(x: Any, baseline: Any, *, where: str) -> None:
     """Raise unless the baseline has the inputs of x, in one row or as many."""
-    if jax.tree.structure(x) != jax.tree.structure(baseline):
+    expected, found = (str(jax.tree.structure(z)) for z in (x, baseline))
+    if found != expected:
         raise InputError(
-            f"baseline is {jax.tree.structure(baseline)}, x is {jax.tree.structure(x)}",
+            f"baseline is {found}, x is {expected}",
             where=where,
             mend="give the baseline the structure of x",
         )

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genodl.attribute import gradients
+from genodl.attribute import gradients, rescale
 from genodl.attribute.batches import blocks, checked, rows_per_batch
 from genodl.attribute.capture import Program, capture
 from genodl.attribute.gradients import Batch
@@ -41,6 +41,9 @@ METHODS = {
     "input_x_gradient": Method(gradients.input_x_gradient),
     "smoothgrad": Method(gradients.smoothgrad),
     "integrated_gradients": Method(gradients.integrated),
+    "deeplift": Method(rescale.deeplift),
+    "deeplift_shap": Method(rescale.deeplift_shap, background=True),
+    "lrp": Method(rescale.lrp),
 }
 
 

@@ -1,4 +1,4 @@
-"""A prediction captured as a jaxpr: evaluated, split behind its affine part, compared by structure."""
+"""A prediction as a jaxpr: evaluated, split behind its affine part, compared by structure."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from jax.extend import core
 CALLS = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr"}
 # Affine in every operand together.
 JOINTLY_LINEAR = {
-    *(
-        "neg reshape transpose broadcast_in_dim squeeze expand_dims slice rev reduce_sum cumsum".split()
-    ),
-    *("copy copy_p real concatenate pad add sub add_any split reduce_window_sum".split()),
+    *("neg", "reshape", "transpose", "broadcast_in_dim", "squeeze", "expand_dims", "slice", "rev"),
+    *("reduce_sum", "cumsum", "copy", "copy_p", "real", "concatenate", "pad", "add", "sub"),
+    *("add_any", "split", "reduce_window_sum"),
 }
 # Affine in one operand while the others are fixed.
 BILINEAR = {"mul", "dot_general", "conv_general_dilated"}
 # Affine in the first operand while the others are fixed.
 LINEAR_IN_FIRST = {"div", "gather", "dynamic_slice"}
+
+Opener = Callable[[Any], "core.ClosedJaxpr | None"]
 
 
 class Split(NamedTuple):
@@ -32,19 +33,26 @@ class Split(NamedTuple):
     closed: core.ClosedJaxpr
 
 
-def inline(closed: core.ClosedJaxpr) -> core.ClosedJaxpr:
-    """The same program without plain calls, so that every primitive is seen.
+def plain_call(eqn: Any) -> core.ClosedJaxpr | None:
+    """The body of a plain call. Custom derivatives and remat stay whole: they mean something."""
+    name = CALLS.get(eqn.primitive.name)
+    return eqn.params[name] if name else None
 
-    Calls that change derivatives (custom rules) or memory (remat) stay whole.
-    """
-    if not any(e.primitive.name in CALLS for e in closed.jaxpr.eqns):
+
+def inline(closed: core.ClosedJaxpr, opener: Opener = plain_call) -> core.ClosedJaxpr:
+    """The same program without the calls that `opener` opens, so that every primitive is seen."""
+    if all(opener(e) is None for e in closed.jaxpr.eqns):
         return closed
 
     def run(*leaves: Any) -> list:
-        return evaluate(closed.jaxpr, closed.consts, leaves, open_calls=True)
+        return evaluate(closed.jaxpr, closed.consts, leaves, opener)
 
-    avals = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in closed.jaxpr.invars]
-    return jax.make_jaxpr(run)(*avals)
+    return jax.make_jaxpr(run)(*shapes(closed.jaxpr.invars))
+
+
+def shapes(variables: Sequence[Any]) -> list[jax.ShapeDtypeStruct]:
+    """Shape and type of each variable."""
+    return [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in variables]
 
 
 def read(env: dict, atom: Any) -> Any:
@@ -52,11 +60,11 @@ def read(env: dict, atom: Any) -> Any:
     return atom.val if isinstance(atom, core.Literal) else env[atom]
 
 
-def apply(eqn: Any, operands: Sequence[Any], *, open_calls: bool = False) -> list:
+def apply(eqn: Any, operands: Sequence[Any], opener: Opener | None = None) -> list:
     """The outputs of one equation, as a list."""
-    if open_calls and eqn.primitive.name in CALLS:
-        inner = eqn.params[CALLS[eqn.primitive.name]]
-        return evaluate(inner.jaxpr, inner.consts, operands, open_calls=True)
+    inner = opener(eqn) if opener else None
+    if inner is not None:
+        return evaluate(inner.jaxpr, inner.consts, operands, opener)
     params = eqn.primitive.get_bind_params(eqn.params)
     # jax before 0.7 returned the functions beside the parameters, later among them.
     functions, params = params if isinstance(params, tuple) else ((), params)
@@ -65,15 +73,23 @@ def apply(eqn: Any, operands: Sequence[Any], *, open_calls: bool = False) -> lis
 
 
 def evaluate(
-    jaxpr: core.Jaxpr, consts: Sequence[Any], leaves: Sequence[Any], *, open_calls: bool = False
+    jaxpr: core.Jaxpr, consts: Sequence[Any], leaves: Sequence[Any], opener: Opener | None = None
 ) -> list:
     """The outputs of a jaxpr, as a list."""
+    env = environment(jaxpr, consts, leaves, opener)
+    return [read(env, v) for v in jaxpr.outvars]
+
+
+def environment(
+    jaxpr: core.Jaxpr, consts: Sequence[Any], leaves: Sequence[Any], opener: Opener | None = None
+) -> dict:
+    """The value of every variable of a jaxpr."""
     env: dict = dict(zip(jaxpr.constvars, consts, strict=True))
     env |= dict(zip(jaxpr.invars, leaves, strict=True))
     for eqn in jaxpr.eqns:
         operands = [read(env, v) for v in eqn.invars]
-        env |= dict(zip(eqn.outvars, apply(eqn, operands, open_calls=open_calls), strict=True))
-    return [read(env, v) for v in jaxpr.outvars]
+        env |= dict(zip(eqn.outvars, apply(eqn, operands, opener), strict=True))
+    return env
 
 
 def affine_in(eqn: Any, moving: list[bool]) -> bool:
@@ -132,10 +148,9 @@ def split(predict: Callable, leaves: Sequence[Any]) -> Split:
 
 def run(eqns: list, env: dict) -> dict:
     """The environment after the equations."""
+    env = dict(env)
     for eqn in eqns:
-        env = env | dict(
-            zip(eqn.outvars, apply(eqn, [read(env, v) for v in eqn.invars]), strict=True)
-        )
+        env |= dict(zip(eqn.outvars, apply(eqn, [read(env, v) for v in eqn.invars]), strict=True))
     return env
 
 
@@ -176,13 +191,12 @@ def _compared(eqn: Any) -> list[str]:
 
 def _derivative(eqn: Any) -> Hashable:
     """What a custom derivative rule computes, as a key."""
-    avals = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in eqn.invars]
 
     def pulled(*operands: Any) -> Any:
         found, pull = jax.vjp(lambda *o: apply(eqn, o), *operands)
         return pull([jnp.ones_like(f) for f in found])
 
-    closed = jax.make_jaxpr(pulled)(*avals)
+    closed = jax.make_jaxpr(pulled)(*shapes(eqn.invars))
     return _structure(closed.jaxpr, derived=False) if not closed.consts else object()
 
 

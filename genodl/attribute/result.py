@@ -26,8 +26,8 @@ class Attribution:
         outputs are explained, in the unit of the prediction
     baseline : what the samples are compared with, as given
     method : name of the method, a key of `METHODS`
-    prediction, baseline_prediction : float, (samples,) or (samples, outputs); the latter is the mean
-        over a background set
+    prediction, baseline_prediction : float, (samples,) or (samples, outputs); a background set has
+        the mean over its members
     completeness_error : the same shape, |sum of values - (prediction - baseline_prediction)|
     incomplete : bool, the same shape, where that error exceeds `tolerance` times
         |prediction| + |baseline_prediction|, or is nan

@@ -1,0 +1,351 @@
+"""DeepLIFT and layer-wise relevance propagation on any jaxpr.
+
+Differences from a reference pass back equation by equation. Every primitive either has a rule
+(`genodl.attribute.rules`) or is an error that names it. An elementwise function of one value,
+however many primitives it is written in (GELU, SiLU, `where`), is one nonlinearity.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.extend import core
+
+from genodl.attribute import control
+from genodl.attribute.gradients import Batch, Predict
+from genodl.attribute.program import apply, environment, inline, read
+from genodl.attribute.rules import ELEMENTWISE, INDEXED, LINEAR, RULES, Step, number, secant
+from genodl.errors import InputError
+
+OPENED = {
+    **dict.fromkeys(("jit", "pjit", "remat", "remat2", "checkpoint"), "jaxpr"),
+    **dict.fromkeys(
+        ("closed_call", "core_call", "custom_jvp_call", "custom_vjp_call"), "call_jaxpr"
+    ),
+    "custom_vjp_call_jaxpr": "fun_jaxpr",
+}
+CONTROL = {"scan", "while", "cond"}
+
+
+class Trace(NamedTuple):
+    """A program seen by the samples.
+
+    Attributes
+    ----------
+    jaxpr : its equations
+    env : value of every variable
+    moving : variables that depend on the input
+    root : variable -> the one it is an elementwise function of, where another than itself
+    slope : derivative of such a variable by its root
+    straight : those that are affine in their root
+    """
+
+    jaxpr: core.Jaxpr
+    env: dict
+    moving: set
+    root: dict
+    slope: dict
+    straight: set
+
+
+def opener(eqn: Any) -> core.ClosedJaxpr | None:
+    """The body of any call that only wraps; an elementwise function stays whole."""
+    name = OPENED.get(eqn.primitive.name)
+    if name is None or (eqn.primitive.name.startswith("custom_") and elementwise(eqn)):
+        return None
+    body = eqn.params[name]
+    return body if isinstance(body, core.ClosedJaxpr) else core.ClosedJaxpr(body, ())
+
+
+def elementwise(eqn: Any) -> bool:
+    """Whether each element of the one output depends on the same element of the operands."""
+    name = eqn.primitive.name
+    if name in ELEMENTWISE:
+        return True
+    if name not in OPENED or len(eqn.outvars) != 1:
+        return False
+    body = getattr(eqn.params[OPENED[name]], "jaxpr", eqn.params[OPENED[name]])
+    shape = eqn.outvars[0].aval.shape
+    # Scalars are spread inside by broadcasts, which touch no element of the operands.
+    return all(
+        elementwise(e) or (e.primitive.name == "broadcast_in_dim" and not e.invars[0].aval.shape)
+        for e in body.eqns
+    ) and all(v.aval.shape in (shape, ()) for v in eqn.invars)
+
+
+def follow(closed: core.ClosedJaxpr, values: list, moving: list[bool]) -> Trace:
+    """The program run on the samples, its elementwise chains found."""
+    jaxpr = closed.jaxpr
+    env: dict = dict(zip(jaxpr.constvars, closed.consts, strict=True))
+    env |= dict(zip(jaxpr.invars, values, strict=True))
+    trace = Trace(
+        jaxpr, env, {v for v, m in zip(jaxpr.invars, moving, strict=True) if m}, {}, {}, set()
+    )
+    for eqn in jaxpr.eqns:
+        operands = [read(env, v) for v in eqn.invars]
+        env |= dict(zip(eqn.outvars, apply(eqn, operands), strict=True))
+        moves = moved(eqn, flags(trace, eqn))
+        trace.moving.update(v for v, m in zip(eqn.outvars, moves, strict=True) if m)
+        if any(moves) and elementwise(eqn):
+            chain(trace, eqn, operands)
+    return trace
+
+
+def flags(trace: Trace, eqn: Any) -> list[bool]:
+    """Which operands of an equation depend on the input."""
+    return [not isinstance(v, core.Literal) and v in trace.moving for v in eqn.invars]
+
+
+def moved(eqn: Any, operands: list[bool]) -> list[bool]:
+    """Which outputs of an equation depend on the input."""
+    if eqn.primitive.name in CONTROL:
+        return control.moved(eqn, operands, moving_out)
+    return [any(operands)] * len(eqn.outvars)
+
+
+def moving_out(closed: core.ClosedJaxpr, operands: list[bool]) -> list[bool]:
+    """Which outputs of a program depend on those of its inputs."""
+    seen = {v for v, m in zip(closed.jaxpr.invars, operands, strict=True) if m}
+    for eqn in closed.jaxpr.eqns:
+        into = [not isinstance(v, core.Literal) and v in seen for v in eqn.invars]
+        seen |= {v for v, m in zip(eqn.outvars, moved(eqn, into), strict=True) if m}
+    return [not isinstance(v, core.Literal) and v in seen for v in closed.jaxpr.outvars]
+
+
+def chain(trace: Trace, eqn: Any, operands: list) -> None:
+    """Record an elementwise function whose moving operands have one root, with its derivative."""
+    where = [i for i, m in enumerate(flags(trace, eqn)) if m]
+    roots = {trace.root.get(eqn.invars[i], eqn.invars[i]) for i in where}
+    out = eqn.outvars[0]
+    if len(roots) != 1 or any(eqn.invars[i].aval.shape != out.aval.shape for i in where):
+        return
+    root = roots.pop()
+    trace.root[out] = root
+    kind = multiplier_type(root)
+    floats = [i for i in where if is_float(eqn.invars[i])]
+    if not floats or not is_float(out):
+        trace.slope[out] = jnp.zeros(out.aval.shape, kind)
+        return
+
+    def function(*values: Any) -> jax.Array:
+        return apply(
+            eqn, [values[floats.index(i)] if i in floats else o for i, o in enumerate(operands)]
+        )[0]
+
+    values = [operands[i] for i in floats]
+    tangents = [
+        trace.slope.get(eqn.invars[i], jnp.ones_like(operands[i])).astype(operands[i].dtype)
+        for i in floats
+    ]
+    trace.slope[out] = (
+        tangents[0]
+        if eqn.primitive.name == "stop_gradient"
+        else jax.jvp(function, values, tangents)[1]
+    )
+    if is_straight(eqn, where) and all(
+        eqn.invars[i] in trace.straight or eqn.invars[i] is root for i in where
+    ):
+        trace.straight.add(out)
+
+
+def multiplier_type(variable: Any) -> Any:
+    """The type of a variable's multiplier: its own, or the default float for masks."""
+    return variable.aval.dtype if is_float(variable) else jnp.result_type(float)
+
+
+def is_float(variable: Any) -> bool:
+    """Whether a variable holds floats."""
+    return bool(jnp.issubdtype(variable.aval.dtype, jnp.floating))
+
+
+def is_straight(eqn: Any, where: list[int]) -> bool:
+    """Whether an elementwise equation is affine in its moving operands."""
+    name = eqn.primitive.name
+    if name == "convert_element_type":
+        return is_float(eqn.invars[0]) and is_float(eqn.outvars[0])
+    return name in LINEAR or (name == "mul" and len(where) == 1) or (name == "div" and where == [0])
+
+
+def back(trace: Trace, reference: dict, m_outs: list, *, zero: bool) -> list:
+    """Multipliers of the inputs of a program from those of its outputs; None where none reaches."""
+    reached: dict = {}
+
+    def add(atom: Any, value: Any) -> None:
+        if value is not None and not isinstance(atom, core.Literal) and atom in trace.moving:
+            reached[atom] = reached[atom] + value if atom in reached else value
+
+    for v, m in zip(trace.jaxpr.outvars, m_outs, strict=True):
+        add(v, m)
+    equations: list[Any] = list(trace.jaxpr.eqns)
+    for eqn in reversed(equations):
+        if not any(v in reached for v in eqn.outvars):
+            continue
+        if eqn.outvars[0] in trace.root:
+            out = eqn.outvars[0]
+            add(trace.root[out], reached[out] * ratio(trace, reference, out, zero))
+            continue
+        step = seen(trace, reference, eqn, zero)
+        m = [reached.get(v, jnp.zeros(v.aval.shape, multiplier_type(v))) for v in eqn.outvars]
+        for v, value in zip(eqn.invars, ruled(step, m), strict=True):
+            add(v, value)
+    return [reached.get(v) for v in trace.jaxpr.invars]
+
+
+def ratio(trace: Trace, reference: dict, out: Any, zero: bool) -> jax.Array:
+    """Difference of an elementwise function per difference of its root."""
+    slope = trace.slope[out]
+    if out in trace.straight:
+        return slope
+    root = trace.root[out]
+    out_x, root_x = number(trace.env[out], slope), number(trace.env[root], slope)
+    if zero:
+        return secant(out_x, root_x, slope, zero)
+    return secant(
+        out_x - number(reference[out], slope), root_x - number(reference[root], slope), slope, zero
+    )
+
+
+def seen(trace: Trace, reference: dict, eqn: Any, zero: bool) -> Step:
+    """An equation under both inputs; a reference of one row is spread over the rows."""
+    moving = flags(trace, eqn)
+    x = [read(trace.env, v) for v in eqn.invars]
+    out = [trace.env[v] for v in eqn.outvars]
+
+    def other(v: Any, value: Any, moves: bool) -> Any:
+        if not moves:
+            return value
+        return jnp.zeros_like(value) if zero else jnp.broadcast_to(reference[v], value.shape)
+
+    b = [other(v, value, m) for v, value, m in zip(eqn.invars, x, moving, strict=True)]
+    out_b = [other(v, value, v in trace.moving) for v, value in zip(eqn.outvars, out, strict=True)]
+    return Step(eqn, x, b, out, out_b, moving, zero)
+
+
+def ruled(step: Step, m: list) -> list:
+    """The multipliers of an equation's operands by its rule, or an error that names it."""
+    name = step.eqn.primitive.name
+    if name in CONTROL:
+        return control.RULES[name](step, m, multipliers, moving_out)
+    indices = INDEXED.get(name)
+    fixed = indices is None or not any(
+        moves for i, moves in enumerate(step.moving) if i not in indices
+    )
+    wide = name == "convert_element_type" or name in RULES
+    if not wide or not fixed:
+        raise InputError(
+            f"no rule for the primitive {name!r}" + ("" if fixed else " with indices that move"),
+            where="deeplift",
+            mend="write that step otherwise, or use method='integrated_gradients' or 'shapley'",
+        )
+    return RULES[name](step, m)
+
+
+def multipliers(
+    closed: core.ClosedJaxpr, x: list, b: list, moving: list[bool], m_outs: list, *, zero: bool
+) -> list:
+    """Multipliers of the inputs of a program, seen by the sample and by the reference."""
+    whole = inline(closed, opener)
+    trace = follow(whole, x, moving)
+    reference = {} if zero else environment(whole.jaxpr, whole.consts, b)
+    return back(trace, reference, m_outs, zero=zero)
+
+
+def deeplift(predict: Predict, batch: Batch) -> Any:
+    """Contributions of differences from one reference, by the rescale rule.
+
+    Source: Shrikumar, Greenside and Kundaje 2017, section 3.5.1; products and maxima as in
+    `genodl.attribute.rules`.
+    """
+    members = jax.tree.map(lambda b: b[:, None], batch.baseline)
+    return deeplift_shap(predict, batch._replace(baseline=members))
+
+
+def deeplift_shap(predict: Predict, batch: Batch) -> Any:
+    """Mean DeepLIFT over a background set. Source: Lundberg and Lee 2017, section 4.2."""
+    leaves, tree = jax.tree.flatten(batch.x)
+    closed = captured(predict, tree, leaves)
+    trace = follow(closed, leaves, [True] * len(leaves))
+    members = [jnp.moveaxis(b, 1, 0) for b in jax.tree.leaves(batch.baseline)]
+    chosen, references = reference_runs(predict, tree, trace, closed, members)
+
+    def add(total: list, member: tuple) -> tuple[list, None]:
+        starts, run = member
+        reference = dict(zip(chosen, run or rerun(closed, chosen, starts, leaves), strict=True))
+        found = back(trace, reference, [batch.target], zero=False)
+        shares = [
+            0 * x if m is None else m * (x - b)
+            for m, x, b in zip(found, leaves, starts, strict=True)
+        ]
+        return [t + s for t, s in zip(total, shares, strict=True)], None
+
+    total, _ = jax.lax.scan(add, [jnp.zeros_like(x) for x in leaves], (members, references))
+    count = members[0].shape[0]
+    return jax.tree.unflatten(tree, [t / count for t in total])
+
+
+def lrp(predict: Predict, batch: Batch) -> Any:
+    """Relevance propagated by the epsilon rule; biases absorb their share.
+
+    Source: Bach et al. 2015, equation 58, in the form of Ancona et al. 2018, section 3.1.
+    """
+    leaves, tree = jax.tree.flatten(batch.x)
+    closed = captured(predict, tree, leaves)
+    trace = follow(closed, leaves, [True] * len(leaves))
+    found = back(trace, {}, [batch.target], zero=True)
+    shares = [0 * x if m is None else m * x for m, x in zip(found, leaves, strict=True)]
+    return jax.tree.unflatten(tree, shares)
+
+
+def captured(predict: Predict, tree: Any, leaves: list) -> core.ClosedJaxpr:
+    """The program of `predict` with every call opened that only wraps."""
+    return inline(jax.make_jaxpr(lambda *z: predict(jax.tree.unflatten(tree, z)))(*leaves), opener)
+
+
+def reference_runs(
+    predict: Predict, tree: Any, trace: Trace, closed: core.ClosedJaxpr, members: list
+) -> tuple[list, list]:
+    """Variables that move, and their values for each reference; none where rows cannot be shared.
+
+    A reference of one row is run as one row, if its program is that of the batch row by row.
+    """
+    chosen = [v for v in closed_variables(closed) if v in trace.moving]
+    rows = trace.env[trace.jaxpr.invars[0]].shape[0]
+    if rows == 1 or any(b.shape[1] != 1 for b in members):
+        return chosen, []
+    single = captured(predict, tree, [jax.ShapeDtypeStruct(b.shape[1:], b.dtype) for b in members])
+    if not alike(closed, single):
+        return chosen, []
+    twin = dict(zip(closed_variables(closed), closed_variables(single), strict=True))
+
+    def one(starts: list) -> list:
+        env = environment(single.jaxpr, single.consts, starts)
+        return [env[twin[v]] for v in chosen]
+
+    return chosen, jax.vmap(one)(members)
+
+
+def closed_variables(closed: core.ClosedJaxpr) -> list[Any]:
+    """Inputs and computed variables of a program, in order."""
+    return [*closed.jaxpr.invars, *(v for e in closed.jaxpr.eqns for v in e.outvars)]
+
+
+def alike(whole: core.ClosedJaxpr, single: core.ClosedJaxpr) -> bool:
+    """Whether a one-row program does to its row what the whole does to each of its rows."""
+    names = [[e.primitive.name for e in c.jaxpr.eqns] for c in (whole, single)]
+    if names[0] != names[1]:
+        return False
+    pairs = zip(closed_variables(whole), closed_variables(single), strict=True)
+    return all(
+        len(v.aval.shape) == len(w.aval.shape)
+        and all(b in (a, 1) for a, b in zip(v.aval.shape, w.aval.shape, strict=True))
+        for v, w in pairs
+    )
+
+
+def rerun(closed: core.ClosedJaxpr, chosen: list, starts: list, leaves: list) -> list:
+    """The moving variables for references given row by row."""
+    spread = [jnp.broadcast_to(b, x.shape) for b, x in zip(starts, leaves, strict=True)]
+    env = environment(closed.jaxpr, closed.consts, spread)
+    return [env[v] for v in chosen]
