@@ -263,13 +263,18 @@ def _facts(result: Result) -> list[tuple[str, str]]:
     pairs = [
         ("samples", whole(run.get("samples"))),
         *((f"markers: {modality}", whole(count)) for modality, count in markers.items()),
-        ("model", str(config.get("model") or "–")),
+        ("model", _model_name(config.get("model"))),
         ("folds × members", f"{whole(run.get('folds'))} × {whole(run.get('members'))}"),
         ("seed", str(run.get("seed", "–"))),
         ("device", str(run.get("device", "–"))),
         ("created", str(run.get("created", "–"))),
     ]
     return [(label, value) for label, value in pairs if value not in ("–", "")]
+
+
+def _model_name(model: object) -> str:
+    """The model's name, whether the configuration holds it alone or with its settings."""
+    return str((model.get("name") if isinstance(model, dict) else model) or "–")
 
 
 def _write(directory: Path, files: dict[str, bytes], page: str) -> Path:

@@ -83,14 +83,19 @@ def warnings_of(result: Result, phenotype: str) -> list[str]:
             "or ancestry, relatives or batch leak in: more PCs, covariates or a group may help."
         )
     entry = result.performance[phenotype]
-    full = max(entry["deep"]["value"], entry["linear"]["value"])
-    if entry["covariates"]["value"] >= full:
+    full = max(_or_none_known(entry[model]["value"]) for model in ("deep", "linear"))
+    if math.isfinite(full) and entry["covariates"]["value"] >= full:
         said.append(
             "Covariates alone predict as well as the full model "
             f"({metric(entry)} {decimal(entry['covariates']['value'])} against {decimal(full)}): "
             "the markers together add nothing to the out-of-fold prediction."
         )
     return said
+
+
+def _or_none_known(value: float) -> float:
+    """An unknown metric loses every comparison."""
+    return -math.inf if math.isnan(value) else value
 
 
 def run_warnings(result: Result) -> list[str]:

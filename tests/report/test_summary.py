@@ -136,6 +136,16 @@ def test_covariates_that_predict_as_well_are_a_warning(tmp_path):
     assert said.startswith("Covariates alone predict as well")
 
 
+def test_an_unknown_network_is_not_compared(tmp_path):
+    write_result(tmp_path)
+    unknown = {"value": None, "low": None, "high": None}
+    change(tmp_path / "performance.json", lambda p: p["response"].update(deep=unknown))
+    result = read_result(tmp_path)
+    assert warnings_of(result, "response") == []
+    change(tmp_path / "performance.json", lambda p: p["response"]["covariates"].update(value=0.9))
+    assert len(warnings_of(read_result(tmp_path), "response")) == 1
+
+
 def test_totals_count_phenotypes_with_a_locus(tmp_path):
     result = read_result(write_result(tmp_path, phenotypes=("a", "b", "c"), hits=1, fdr=0.001))
     assert totals(result).startswith("3 of 3 phenotypes have a locus at FDR 0.1 %")
