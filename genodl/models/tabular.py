@@ -7,6 +7,7 @@ untrained network predicts zero: early stopping may then choose to have learnt n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -17,7 +18,8 @@ from flax import nnx
 from genodl.errors import InputError
 
 ZERO = nnx.initializers.zeros_init()
-EPSILON = 1e-12  # keeps the gradient of a norm finite at zero
+SPREAD = nnx.initializers.normal(0.5)  # units bend at different places
+EPSILON = 1e-12  # keeps a division by a norm finite
 
 
 class Structure(nnx.Variable):
@@ -36,10 +38,12 @@ class MLPConfig:
     Attributes
     ----------
     hidden : widths of the hidden layers
+    norm : LayerNorm before each GELU; off since it undoes the shrinking of the first layer
     dropout : share of hidden units silenced at random in training, in [0, 1)
     """
 
     hidden: tuple[int, ...] = (32, 8)
+    norm: bool = False
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
@@ -87,34 +91,37 @@ class Linear(nnx.Module):
         """Predictions, (batch, outputs)."""
         return self.out(x)
 
-    def penalty(self) -> jax.Array:
-        """Sum over the inputs of the norm of their weights."""
-        return norms(self.out.kernel[...], axis=1).sum()
+    def shrink(self, amount: jax.Array) -> None:
+        """Pull every weight towards zero by the amount."""
+        self.out.kernel[...] = soften(self.out.kernel[...], amount)
 
 
 class MLP(nnx.Module):
-    """Dense layers with LayerNorm and GELU."""
+    """Dense layers with GELU; its first layer can be made sparse."""
 
     def __init__(self, config: MLPConfig, inputs: int, outputs: int, *, rngs: nnx.Rngs):
         widths = (inputs, *config.hidden)
         self.depth = len(config.hidden)
         self.dropout = config.dropout
-        for i, (before, after) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
-            setattr(self, f"dense{i}", nnx.Linear(before, after, rngs=rngs))
-            setattr(self, f"norm{i}", nnx.LayerNorm(after, rngs=rngs))
+        self.norm = config.norm
+        for i, (before, after) in enumerate(pairwise(widths)):
+            setattr(self, f"dense{i}", nnx.Linear(before, after, bias_init=SPREAD, rngs=rngs))
+            if self.norm:
+                setattr(self, f"norm{i}", nnx.LayerNorm(after, rngs=rngs))
         self.out = nnx.Linear(widths[-1], outputs, kernel_init=ZERO, rngs=rngs)
 
     def __call__(self, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
         """Predictions, (batch, outputs); a key turns dropout on."""
         for i in range(self.depth):
             x = getattr(self, f"dense{i}")(x)
-            x = jax.nn.gelu(getattr(self, f"norm{i}")(x))
+            x = jax.nn.gelu(getattr(self, f"norm{i}")(x) if self.norm else x)
             x = drop(x, self.dropout, key, layer=i)
         return self.out(x)
 
-    def penalty(self) -> jax.Array:
-        """Sum over the inputs of the norm of their first-layer weights."""
-        return norms(self.dense0.kernel[...], axis=1).sum()
+    def shrink(self, amount: jax.Array) -> None:
+        """Pull every weight of the first layer towards zero by the amount."""
+        first = getattr(self, "dense0")  # noqa: B009
+        first.kernel[...] = soften(first.kernel[...], amount)
 
 
 class Pathway(nnx.Module):
@@ -144,14 +151,17 @@ class Pathway(nnx.Module):
         hidden = drop(jax.nn.gelu(hidden), self.dropout, key, layer=0)
         return jnp.einsum("bgh,gho->bgo", hidden, self.out[...])
 
-    def penalty(self) -> jax.Array:
-        """Sum over the genes of the norm of their branch."""
-        return norms(self.out[...], axis=(1, 2)).sum()
+    def shrink(self, amount: jax.Array) -> None:
+        """Pull each gene's branch towards zero by the amount a weight."""
+        size = self.present[...].sum(axis=1) * self.branch.shape[2]
+        norm = jnp.sqrt(jnp.square(self.branch[...]).sum(axis=(1, 2)) + EPSILON)
+        kept = jnp.maximum(1.0 - amount * jnp.sqrt(size) / norm, 0.0)
+        self.branch[...] = self.branch[...] * kept[:, None, None]
 
 
-def norms(weights: jax.Array, *, axis: int | tuple[int, ...]) -> jax.Array:
-    """Euclidean norms along the axis, with a finite gradient at zero."""
-    return jnp.sqrt(jnp.square(weights).sum(axis=axis) + EPSILON)
+def soften(weights: jax.Array, amount: jax.Array) -> jax.Array:
+    """Weights nearer to zero by the amount, zero where they were within it."""
+    return jnp.sign(weights) * jnp.maximum(jnp.abs(weights) - amount, 0.0)
 
 
 def drop(x: jax.Array, rate: float, key: jax.Array | None, *, layer: int) -> jax.Array:

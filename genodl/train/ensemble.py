@@ -310,7 +310,7 @@ def _in_chunks(
         drawn = jax.vmap(partial(jax.random.fold_in, jax.random.fold_in(keys, 1)))(at)
         fit = train(*_placed(rows, target * (used > 0)[..., None], used, drawn), order)
         whole = jax.tree.map(np.asarray, fit._asdict() | {"rounds": np.zeros(size)})
-        found.append(jax.tree.map(lambda leaf, n=real.sum(): leaf[:n], whole))
+        found.append(jax.tree.map(lambda leaf: leaf[: tasks - start], whole))  # noqa: B023
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *found)
 
 

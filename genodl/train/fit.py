@@ -30,23 +30,28 @@ class TrainConfig:
     Attributes
     ----------
     rounds : most rounds of training; early stopping looks at the end of each
-    steps : least steps a round; a round passes over the rows a whole number of times
-    batch : rows a step; fewer rows than this are taken whole
+    steps : minibatches a round
+    batch : rows a step, at most a quarter of the rows: the shrinking needs noisy gradients
     learning_rate : step size of AdamW
     weight_decay : AdamW's decay of weight matrices
-    sparsity : weight of the model's group penalty, which drives whole inputs or genes to zero
+    sparsity : shrinking of the first layer in the first and the last round, in steps of AdamW:
+        every step pulls each weight (each gene's branch) towards zero by this share of the
+        learning rate, so weights whose gradient keeps no sign die; rising, it walks from a dense
+        to a sparse network and the validation loss picks the place
+    warmup : rounds before patience is counted
     patience : rounds without a better validation loss before a member stops
     restarts : times a member whose loss is not finite begins again, each at a tenth of the rate
     memory : bytes that the tasks trained at once may take
     """
 
-    rounds: int = 40
-    steps: int = 4
+    rounds: int = 50
+    steps: int = 5
     batch: int = 512
-    learning_rate: float = 5e-3
+    learning_rate: float = 8e-3
     weight_decay: float = 1e-2
-    sparsity: float = 0.0
-    patience: int = 6
+    sparsity: tuple[float, float] = (0.4, 1.0)
+    warmup: int = 25
+    patience: int = 10
     restarts: int = 2
     memory: int = 1 << 30
 
@@ -58,7 +63,13 @@ class TrainConfig:
                     where="[train]",
                     mend=f"give {name} a value above 0",
                 )
-        for name in ("weight_decay", "sparsity", "restarts"):
+        if len(self.sparsity) != 2 or min(self.sparsity) < 0:
+            raise InputError(
+                f"sparsity is {tuple(self.sparsity)}",
+                where="[train]",
+                mend="give two values of 0 or more, for the first and the last round",
+            )
+        for name in ("weight_decay", "warmup", "restarts"):
             if not getattr(self, name) >= 0:
                 raise InputError(
                     f"{name} is {getattr(self, name)}",
@@ -141,12 +152,17 @@ def settings_of(net: Network) -> dict[str, Any]:
 def initial_params(net: Network, key: jax.Array) -> Params:
     """Fresh parameters by name."""
     model = build(net.name, settings_of(net), net.inputs, net.outputs, seed=key)
-    return dict(zip(_names(net), jax.tree.leaves(nnx.split(model, nnx.Param, ...)[1]), strict=True))
+    return _named(net, model)
 
 
 def apply(net: Network, params: Params, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
     """Predictions of one network, (batch, outputs); a key turns dropout on."""
     return _model(net, params)(x, key)
+
+
+def _named(net: Network, model: Any) -> Params:
+    """The parameters of a module by name."""
+    return dict(zip(_names(net), jax.tree.leaves(nnx.state(model, nnx.Param)), strict=True))
 
 
 def _model(net: Network, params: Params) -> Any:
@@ -161,7 +177,8 @@ def _parts(net: Network) -> tuple[Any, Any, Any]:
     """Graph definition, parameters and known structure of a network."""
     with jax.ensure_compile_time_eval():
         model = build(net.name, settings_of(net), net.inputs, net.outputs, seed=0)
-    return nnx.split(model, nnx.Param, ...)
+    graph, params, fixed = nnx.split(model, nnx.Param, ...)
+    return graph, params, fixed
 
 
 def _names(net: Network) -> list[str]:
@@ -251,7 +268,7 @@ def train_tasks(
         prediction = everywhere(params, x)
         found = losses(prediction)
         advanced = state._replace(params=params, moments=moments, rounds=state.rounds + 1)
-        kept = _keep_best(advanced, found, prediction, held, patience=config.patience)
+        kept = _keep_best(advanced, found, prediction, held, config=config)
         broken = ~jnp.isfinite(found).all(axis=-1) & state.active
         return _restart(kept, broken, fresh=fresh, moments=optimiser, config=config)
 
@@ -324,61 +341,62 @@ def _round(
     """One round of minibatches, from a state to new parameters and moments."""
     optimiser = _optimiser(config)
     samples = x.shape[1]
-    batch = min(config.batch, samples)
+    batch = max(1, min(config.batch, samples // 4))
     whole = samples // batch
     passes = -(-config.steps // whole)
 
-    def objective(params: Params, x: jax.Array, y: jax.Array, w: jax.Array, key: Any) -> jax.Array:
-        model = _model(net, params)
-        fitted = weighted_mean(LOSSES[loss](model(x, key), y), w)
-        return fitted + config.sparsity * model.penalty() if config.sparsity else fitted
+    def objective(
+        params: Params, rows: jax.Array, targets: jax.Array, w: jax.Array, key: Any
+    ) -> Any:
+        return weighted_mean(LOSSES[loss](apply(net, params, rows, key), targets), w)
 
     def member(
         params: Params,
         moments: Any,
-        rate: jax.Array,
-        w: jax.Array,
-        i: Any,
-        x: Any,
-        y: Any,
-        key: Any,
-    ) -> Any:
-        gradient = jax.grad(objective)(params, x, y, w, jax.random.fold_in(key, i))
+        rate: Any,
+        w: Any,
+        number: Any,
+        rows: Any,
+        targets: Any,
+        at: Any,
+    ) -> tuple[Params, Any]:
+        key, strength = at
+        key = jax.random.fold_in(key, number)
+        gradient = jax.grad(objective)(params, rows, targets, w, key)
         updates, moments = optimiser.update(gradient, moments, params)
-        return jax.tree.map(lambda p, u: p - rate * u, params, updates), moments
+        params = jax.tree.map(lambda p, u: p - rate * u, params, updates)
+        return (_shrunk(net, params, rate * strength) if any(config.sparsity) else params), moments
 
-    over = jax.vmap(
-        jax.vmap(member, in_axes=(0, 0, 0, 0, 0, None, None, None)),
-        in_axes=(0, 0, 0, 0, None, 0, 0, None),
-    )
-    names = jnp.arange(inside.shape[1])
+    over = jax.vmap(member, in_axes=(0, 0, 0, 0, 0, None, None, None))
+    over = jax.vmap(over, in_axes=(0, 0, 0, 0, None, 0, 0, None))
+    numbers = jnp.arange(inside.shape[1])
+    low, high = config.sparsity
 
     def one_round(state: _Progress) -> tuple[Params, Any]:
         key = jax.random.fold_in(order, state.rounds)
+        strength = low + (high - low) * state.rounds / config.rounds
         drawn = [
             jax.random.permutation(jax.random.fold_in(key, p), samples)[: whole * batch]
             for p in range(passes)
         ]
-        index = jnp.concatenate(drawn).reshape(-1, batch)
+        index = jnp.concatenate(drawn).reshape(-1, batch)[: config.steps]
 
         def step(carry: Any, at: Any) -> Any:
-            params, moments = carry
             rows, number = at
-            stepped = over(
-                params,
-                moments,
-                state.rate,
-                inside[:, :, rows],
-                names,
-                x[:, rows],
-                y[:, rows],
-                jax.random.fold_in(key, passes + number),
-            )
-            return stepped, None
+            # One gather for all members: a gather of their own would be hoisted into gigabytes.
+            own = (state.rate, inside[:, :, rows], numbers, x[:, rows], y[:, rows])
+            return over(*carry, *own, (jax.random.fold_in(key, passes + number), strength)), None
 
         return jax.lax.scan(step, (state.params, state.moments), (index, jnp.arange(len(index))))[0]
 
     return one_round
+
+
+def _shrunk(net: Network, params: Params, amount: jax.Array) -> Params:
+    """Parameters after the model's own shrinking."""
+    model = _model(net, params)
+    model.shrink(amount)
+    return _named(net, model)
 
 
 def _keep_best(
@@ -387,21 +405,21 @@ def _keep_best(
     prediction: jax.Array,
     held: jax.Array,
     *,
-    patience: int,
+    config: TrainConfig,
 ) -> _Progress:
     """The state with the best parameters and out-of-bag predictions so far."""
     better = state.active & (found[..., 0] < state.loss)
     halves = state.active[..., None] & (found[..., 1:] < state.halves)
     # The first half's loss decides for the rows of the second, and the other way round.
     chosen = jnp.where(held == 2, halves[..., :1], halves[..., 1:])
-    stale = jnp.where(better, 0, state.stale + 1)
+    stale = jnp.where(better | (state.rounds <= config.warmup), 0, state.stale + 1)
     return state._replace(
         best=_where(better, state.params, state.best),
         loss=jnp.where(better, found[..., 0], state.loss),
         halves=jnp.where(halves, found[..., 1:], state.halves),
         out_of_bag=jnp.where(chosen[..., None], prediction, state.out_of_bag),
         stale=stale,
-        active=state.active & (stale < patience),
+        active=state.active & (stale < config.patience),
     )
 
 
