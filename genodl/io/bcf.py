@@ -15,16 +15,19 @@ import numpy as np
 
 from genodl.errors import InputError
 from genodl.io import bgzf, packed
+from genodl.io.index import Stretch, in_stretch, read_index, stretches
 from genodl.io.source import Block, Field, Region, Source, overlapping, unknown_contig
 from genodl.io.vcf import (
     LONGEST_HEADER_LINE,
     LONGEST_RECORD,
+    UNKNOWN,
     Header,
     ahead,
     bad_call,
     check_field,
     expand,
     header_of,
+    skip,
 )
 
 _KEY = re.compile(r"##(contig|FILTER|INFO|FORMAT)=<(?:.*?,)?ID=([^,>]+)")
@@ -73,11 +76,9 @@ def open_bcf(path: Path) -> Source:
     return Source(path, names.header.samples, names.header.contigs, blocks)
 
 
-def _broken(path: Path, where: str = "") -> InputError:
+def _broken(where: str) -> InputError:
     """The error for bytes that are no BCF."""
-    return InputError(
-        "the BCF is damaged", where=f"{path}{where}", mend="fetch or write the file again"
-    )
+    return InputError("the BCF is damaged", where=where, mend="fetch or write the file again")
 
 
 def _read_dictionary(path: Path) -> Dictionary:
@@ -96,14 +97,14 @@ def _read_dictionary(path: Path) -> Dictionary:
         if len(text) >= size or size > 16 * LONGEST_HEADER_LINE:
             break
     if len(text) < size:
-        raise _broken(path, ", header")
+        raise _broken(f"{path}, header")
     try:
         lines = bytes(text[9:size]).rstrip(b"\0").decode().rstrip("\n").split("\n")
     except UnicodeDecodeError:
-        raise _broken(path, ", header") from None
+        raise _broken(f"{path}, header") from None
     columns = lines[-1].rstrip("\r").split("\t")
     if columns[0] != "#CHROM":
-        raise _broken(path, ", header")
+        raise _broken(f"{path}, header")
     header = header_of(path, lines[:-1], columns[9:], size)
     return Dictionary(header, *_numbered(lines[:-1]))
 
@@ -130,48 +131,109 @@ def _blocks(
     regions: tuple[Region, ...] | None,
     field: Field,
 ) -> Iterator[Block]:
-    """The alleles of the file, decoded in another thread while pysam decompresses the next."""
+    """The alleles of the file, or of the regions through an index if there is one."""
     check_field(path, names.header.formats, field)
     for region in regions or ():
         if region.contig not in names.header.contigs:
             raise unknown_contig(path, region.contig, names.header.contigs)
+    index = read_index(path) if regions is not None else None
+    if index is None:
+        yield from _scan(path, names, columns, regions, field)
+        return
+    keys = {name: str(number) for number, name in names.contigs.items()}
+    for stretch in stretches(path, index, regions or (), keys):
+        yield from _stretch(path, names, columns, stretch, field)
+
+
+def _scan(
+    path: Path,
+    names: Dictionary,
+    columns: np.ndarray | None,
+    regions: tuple[Region, ...] | None,
+    field: Field,
+) -> Iterator[Block]:
+    """The alleles of the whole file, decoded while pysam decompresses what follows."""
 
     def decode(text: bytes, start: np.ndarray, number: int) -> Block:
-        layout, alleles, fault = packed.layout(np.frombuffer(text, np.uint8), start)
         numbers = number + 1 + np.arange(len(start))
-        if fault >= 0:
-            raise _broken(path, f", record {numbers[fault]}")
-        _check_numbers(path, names, layout, numbers)
-        keep = _kept(names, layout, regions)
+        layout, alleles = _layout(path, names, text, start, numbers)
+        keep = None
+        if regions is not None:
+            keep = np.flatnonzero(overlapping(regions, *_places(names, layout)))
         records = _records(path, names, text, layout, alleles, numbers, keep)
         return _decode(path, names, text, records, columns, field)
 
-    yield from ahead(decode, _batches(path, names.header.size))
+    pieces = skip(bgzf.pieces(path), names.header.size)
+    return ahead(decode, _batches(path, pieces))
 
 
-def _batches(path: Path, size: int) -> Iterator[tuple[bytes, np.ndarray, int]]:
+def _stretch(
+    path: Path, names: Dictionary, columns: np.ndarray | None, stretch: Stretch, field: Field
+) -> Iterator[Block]:
+    """The alleles of one region, read from where the index says to where it ends."""
+    finished = False
+
+    def decode(text: bytes, start: np.ndarray, _: int) -> Block:
+        nonlocal finished
+        numbers = np.full(len(start), UNKNOWN)
+        layout, alleles = _layout(path, names, text, start, numbers)
+        keep, over = in_stretch(path, stretch, *_places(names, layout))
+        finished |= over
+        records = _records(path, names, text, layout, alleles, numbers, np.flatnonzero(keep))
+        return _decode(path, names, text, records, columns, field)
+
+    def pieces() -> Iterator[bytes]:
+        for piece in bgzf.pieces(path, offset=stretch.offset):
+            yield piece
+            if finished:
+                return
+
+    return ahead(decode, _batches(path, pieces(), whole=False))
+
+
+def _batches(
+    path: Path, pieces: Iterator[bytes], *, whole: bool = True
+) -> Iterator[tuple[bytes, np.ndarray, int]]:
     """The bytes cut after whole records, where each record begins, and how many came before."""
-    kept, number, needed = b"", 0, 0
+    number, needed = 0, 0
     waiting: list[bytes] = []
-    for piece in bgzf.pieces(path):
-        if size >= len(piece):
-            size -= len(piece)
-            continue
-        waiting.append(piece[size:])
-        size = 0
+    for piece in pieces:
+        waiting.append(piece)
         if sum(map(len, waiting)) < needed:
             continue
         text = b"".join(waiting)
         start, stop, needed = packed.records(np.frombuffer(text, np.uint8))
         if needed > LONGEST_RECORD:
-            raise _broken(path, f", record {number + len(start) + 1}")
+            raise _broken(_at(path, number + len(start) + 1))
         if len(start):
             yield text, start, number
             number += len(start)
-        kept = text[stop:]
-        waiting = [kept]
-    if b"".join(waiting):
-        raise _broken(path, f", record {number + 1}")
+        waiting = [text[stop:]]
+    if whole and any(waiting):
+        raise _broken(_at(path, number + 1))
+
+
+def _at(path: Path, number: int) -> str:
+    """The file and the record, where its number is known: an index skips records uncounted."""
+    return str(path) if number == UNKNOWN else f"{path}, record {number}"
+
+
+def _layout(
+    path: Path, names: Dictionary, text: bytes, start: np.ndarray, numbers: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the fields of each record stand, and the spans of all alleles."""
+    layout, alleles, fault = packed.layout(np.frombuffer(text, np.uint8), start)
+    if fault >= 0:
+        raise _broken(_at(path, numbers[fault]))
+    _check_numbers(path, names, layout, numbers)
+    return layout, alleles
+
+
+def _places(names: Dictionary, layout: np.ndarray) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Contig, first and last position of each record, 1-based and closed."""
+    pos = layout["pos"] + 1
+    contig = [names.contigs[c] for c in layout["contig"].tolist()]
+    return contig, pos, pos + np.maximum(layout["length"], 1) - 1
 
 
 def _check_numbers(path: Path, names: Dictionary, layout: np.ndarray, number: np.ndarray) -> None:
@@ -181,25 +243,13 @@ def _check_numbers(path: Path, names: Dictionary, layout: np.ndarray, number: np
     if len(wrong):
         raise InputError(
             f"{layout['samples'][wrong[0]]} samples, the header names {samples}",
-            where=f"{path}, record {number[wrong[0]]}",
+            where=_at(path, number[wrong[0]]),
             mend="fetch or write the file again",
         )
     known = np.isin(layout["contig"], list(names.contigs))
     if not known.all() or (layout["pos"] < -1).any():
         bad = int(np.flatnonzero(~known | (layout["pos"] < -1))[0])
-        raise _broken(path, f", record {number[bad]}")
-
-
-def _kept(
-    names: Dictionary, layout: np.ndarray, regions: tuple[Region, ...] | None
-) -> np.ndarray | None:
-    """The records inside the regions, None for all."""
-    if regions is None:
-        return None
-    contig = [names.contigs[c] for c in layout["contig"].tolist()]
-    pos = layout["pos"].astype(np.int64) + 1
-    end = pos + np.maximum(layout["length"], 1) - 1
-    return np.flatnonzero(overlapping(regions, contig, pos, end))
+        raise _broken(_at(path, number[bad]))
 
 
 def _records(
@@ -223,7 +273,7 @@ def _records(
         span = zip(layout["id"][rows].tolist(), layout["id_end"][rows].tolist(), strict=True)
         ids = [text[p:q].decode() or "." for p, q in span]
     except UnicodeDecodeError:
-        raise _broken(path, f", records {number[0]} to {number[-1]}") from None
+        raise _broken(f"{path}, records {number[0]} to {number[-1]}") from None
     layout = layout[rows]
     filters = [
         _filter(path, names, text, p, n)
@@ -252,7 +302,7 @@ def _filter(path: Path, names: Dictionary, text: bytes, p: int, number: int) -> 
     try:
         return ";".join(names.keys[c] for c in codes) or "."
     except KeyError:
-        raise _broken(path, f", record {number}, FILTER") from None
+        raise _broken(f"{_at(path, number)}, FILTER") from None
 
 
 def _decode(
@@ -287,9 +337,9 @@ def _bad_genotype(
 ) -> InputError:
     """The error for the call at which decoding stopped."""
     code, i, sample = fault
-    where = f"{path}, record {records.number[i]} ({records.contig[i]}:{records.pos[i]})"
+    where = f"{_at(path, records.number[i])} ({records.contig[i]}:{records.pos[i]})"
     if code == packed.BROKEN:
-        return _broken(path, f", record {records.number[i]}")
+        return _broken(_at(path, records.number[i]))
     if code == packed.NOT_FIRST:
         return InputError(
             "GT is not the first FORMAT field",
@@ -311,7 +361,7 @@ def _expected(
             raw, at["format"], at["end"], at["formats"], out.shape[1], names.key(name)
         )
         if start == packed.DAMAGED:
-            raise _broken(path, f", record {records.number[i]}")
+            raise _broken(_at(path, records.number[i]))
         if start >= 0 and len(out):
             break
     else:
@@ -321,7 +371,7 @@ def _expected(
     if not fits:
         raise InputError(
             f"{length} {name} values a sample do not fit {len(out)} ALT alleles",
-            where=f"{path}, record {records.number[i]} ({records.contig[i]}:{records.pos[i]})",
+            where=f"{_at(path, records.number[i])} ({records.contig[i]}:{records.pos[i]})",
             mend="fetch or write the file again",
         )
 

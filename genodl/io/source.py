@@ -99,7 +99,7 @@ def _merge(regions: list[Region]) -> list[Region]:
 
 
 def overlapping(
-    regions: Sequence[Region], contigs: Sequence[str], pos: np.ndarray, end: np.ndarray
+    regions: Sequence[Region], contigs: Sequence[str] | np.ndarray, pos: np.ndarray, end: np.ndarray
 ) -> np.ndarray:
     """bool, (records,): whether the closed 1-based stretch pos..end touches a region."""
     names = np.asarray(contigs, dtype=object)

@@ -7,6 +7,7 @@ undeclared, and turns an allele beyond ALT into a missing one; here both are ref
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ import numpy as np
 
 from genodl.errors import InputError
 from genodl.io import bgzf, calls
+from genodl.io.index import Stretch, in_stretch, read_index, stretches
 from genodl.io.source import (
     Block,
     Field,
@@ -29,8 +31,10 @@ from genodl.io.source import (
     unknown_contig,
 )
 
+logger = logging.getLogger(__name__)
 LONGEST_HEADER_LINE = 1 << 26
 LONGEST_RECORD = 1 << 28
+UNKNOWN = -1
 AHEAD = 2
 FIXED = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO"]
 _ID = re.compile(r"##(contig|FORMAT)=<(?:.*?,)?ID=([^,>]+)")
@@ -165,9 +169,25 @@ def _blocks(
     regions: tuple[Region, ...] | None,
     field: Field,
 ) -> Iterator[Block]:
-    """The alleles of the file, decoded in another thread while pysam decompresses the next."""
+    """The alleles of the file, or of the regions through an index if there is one."""
     check_field(path, header.formats, field)
-    seen: set[str] = set(header.contigs)
+    index = read_index(path) if regions is not None else None
+    if index is None:
+        yield from _scan(path, header, columns, regions, field)
+        return
+    for stretch in stretches(path, index, regions or (), {c: c for c in header.contigs}):
+        yield from _stretch(path, header, columns, stretch, field)
+
+
+def _scan(
+    path: Path,
+    header: Header,
+    columns: np.ndarray | None,
+    regions: tuple[Region, ...] | None,
+    field: Field,
+) -> Iterator[Block]:
+    """The alleles of the whole file, decoded while pysam decompresses what follows."""
+    seen: set[str] = set()
     lines = header.lines
 
     def decode(text: bytes, line: int) -> Block:
@@ -179,14 +199,42 @@ def _blocks(
 
     def batches() -> Iterator[tuple[bytes, int]]:
         nonlocal lines
-        for text in _whole_lines(_skip(bgzf.pieces(path), header.size), path):
+        for text in _whole_lines(skip(bgzf.pieces(path), header.size), path):
             yield text, lines
             lines += text.count(b"\n")
 
     yield from ahead(decode, batches())
     for region in regions or ():
-        if region.contig not in seen:
-            raise unknown_contig(path, region.contig, sorted(seen))
+        if region.contig not in seen.union(header.contigs):
+            raise unknown_contig(path, region.contig, sorted(seen.union(header.contigs)))
+    undeclared = sorted(seen.difference(header.contigs))
+    if undeclared:
+        logger.warning(
+            "%s: %d contigs are not declared in the header, such as %r",
+            path, len(undeclared), undeclared[0],
+        )  # fmt: skip
+
+
+def _stretch(
+    path: Path, header: Header, columns: np.ndarray | None, stretch: Stretch, field: Field
+) -> Iterator[Block]:
+    """The alleles of one region, read from where the index says to where it ends."""
+    finished = False
+
+    def decode(text: bytes) -> Block:
+        nonlocal finished
+        records = _records(path, header, text, None)
+        keep, over = in_stretch(path, stretch, records.contig, records.pos, records.end)
+        finished |= over
+        return _decode(path, header, text, records.take(keep), columns, field)
+
+    def batches() -> Iterator[tuple[bytes]]:
+        for text in _whole_lines(bgzf.pieces(path, offset=stretch.offset), path):
+            if finished:
+                return
+            yield (text,)
+
+    return ahead(decode, batches())
 
 
 def ahead(decode: Callable[..., Block], batches: Iterator[tuple]) -> Iterator[Block]:
@@ -201,7 +249,7 @@ def ahead(decode: Callable[..., Block], batches: Iterator[tuple]) -> Iterator[Bl
             yield waiting.popleft().result()
 
 
-def _skip(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+def skip(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
     """The pieces without their first `size` bytes."""
     for piece in pieces:
         if size < len(piece):
@@ -228,18 +276,18 @@ def _whole_lines(pieces: Iterator[bytes], path: Path) -> Iterator[bytes]:
         yield b"".join(kept) + b"\n"
 
 
-def _records(path: Path, header: Header, text: bytes, line: int) -> Records:
-    """The fixed columns of every line of the text, whose first line is number `line` + 1."""
+def _records(path: Path, header: Header, text: bytes, line: int | None) -> Records:
+    """The fixed columns of every line of the text, `line` of which came before (None: unknown)."""
     bytes_ = np.frombuffer(text, np.uint8)
     begin, end = calls.lines(bytes_, text.count(b"\n"))
-    numbers = line + 1 + np.arange(len(begin))
+    numbers = np.full(len(begin), UNKNOWN) if line is None else line + 1 + np.arange(len(begin))
     filled = end > begin
     begin, end, numbers = begin[filled], end[filled], numbers[filled]
     tabs = calls.ninth_tabs(bytes_, begin, end)
     if (tabs < 0).any():
         bad = int(np.flatnonzero(tabs < 0)[0])
         found = text[begin[bad] : end[bad]].count(b"\t") + 1
-        raise _wrong_columns(f"{path}, line {numbers[bad]}", header, found)
+        raise _wrong_columns(_at(path, numbers[bad]), header, found)
     try:
         heads = [
             text[b:t].decode().split("\t")
@@ -270,6 +318,11 @@ def _records(path: Path, header: Header, text: bytes, line: int) -> Records:
     )
 
 
+def _at(path: Path, line: int) -> str:
+    """The file and the line, where that is known: an index skips lines uncounted."""
+    return str(path) if line == UNKNOWN else f"{path}, line {line}"
+
+
 def _numbers(path: Path, line: np.ndarray, texts: list[str], name: str) -> np.ndarray:
     """int64 of texts, the first that is no whole number refused with its line."""
     try:
@@ -280,7 +333,7 @@ def _numbers(path: Path, line: np.ndarray, texts: list[str], name: str) -> np.nd
         bad = next(i for i, t in enumerate(texts) if not (t.isdecimal() and len(t) < 19))
         raise InputError(
             f"{name} is {texts[bad][:40]!r}, not a whole number",
-            where=f"{path}, line {line[bad]}",
+            where=_at(path, line[bad]),
             mend="write the file again with bcftools view",
         )
     return found
@@ -294,7 +347,7 @@ def _quals(path: Path, line: np.ndarray, texts: list[str]) -> np.ndarray:
         bad = next(i for i, t in enumerate(texts) if not re.fullmatch(r"\.|[-+.\deE]+|nan|inf", t))
         raise InputError(
             f"QUAL is {texts[bad][:40]!r}, not a number",
-            where=f"{path}, line {line[bad]}",
+            where=_at(path, line[bad]),
             mend="write the file again with bcftools view",
         ) from None
 
@@ -305,7 +358,7 @@ def _letters(path: Path, line: np.ndarray, ref: list[str]) -> list[str]:
         if not (r.isalpha() or r == "."):
             raise InputError(
                 f"REF is {r[:40]!r}, not letters",
-                where=f"{path}, line {line[i]}",
+                where=_at(path, line[i]),
                 mend="check the file against its reference: bcftools norm --check-ref",
             )
     return ref
@@ -365,7 +418,7 @@ def _index_of_gt(
     if "GT" not in keys:
         return -1
     i = records.format.index(format_)
-    where = f"{path}, line {records.line[i]} ({records.contig[i]}:{records.pos[i]})"
+    where = f"{_at(path, records.line[i])} ({records.contig[i]}:{records.pos[i]})"
     if keys[0] != "GT":
         raise InputError(
             f"FORMAT is {format_!r}, where GT must come first",
@@ -394,7 +447,7 @@ def _bad_call(
 ) -> InputError:
     """The error for the call at which decoding stopped."""
     code, i, sample = fault
-    where = f"{path}, line {records.line[i]} ({records.contig[i]}:{records.pos[i]})"
+    where = f"{_at(path, records.line[i])} ({records.contig[i]}:{records.pos[i]})"
     cells = text[records.calls_begin[i] : records.calls_end[i]].split(b"\t")
     if code == calls.COLUMNS or len(cells) != len(header.samples):
         return _wrong_columns(where, header, 9 + len(cells))
