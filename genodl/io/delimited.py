@@ -23,13 +23,18 @@ GZIP_MAGIC = b"\x1f\x8b"
 def read_delimited(path: str | Path, *, id_column: bool = True) -> pd.DataFrame:
     """A delimited table with a header; with `id_column` the first column is a str index.
 
-    A header that lacks the name of the first column, as R
-    writes it, is understood. Header names must be unique, rows complete, ids present.
+    A header that lacks the name of the first column, as R writes it, is understood. Header names
+    must be unique, rows complete, ids present.
     """
     with open_text(path) as lines:
         first = list(islice(lines, 2))
     delimiter = _delimiter(path, first)
-    header, *rows = csv.reader(first, delimiter=delimiter)
+    try:
+        header, *rows = csv.reader(first, delimiter=delimiter)
+    except csv.Error as fault:
+        raise InputError(
+            f"the first lines are no table ({fault})", where=str(path), mend="close every quote"
+        ) from None
     if rows and len(rows[0]) == len(header) + 1 and rows[0][-1]:
         header = ["", *header]
     if rows and len(rows[0]) > len(header) + (not rows[0][-1]):

@@ -65,3 +65,15 @@ def test_a_table_without_ids_keeps_its_first_column(tmp_path):
     found = read_delimited(write(tmp_path / "s.csv", "contig,start\n1,5\nX,7\n"), id_column=False)
     assert found.to_dict("list") == {"contig": ["1", "X"], "start": [5, 7]}
     np.testing.assert_array_equal(found.index, [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('id\ta\n"x\t1\ny\t2\n', "EOF inside string"),
+        ('"' + "x" * 200_000 + "\n", "the first lines are no table"),
+    ],
+)
+def test_a_quote_that_is_never_closed_is_refused(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        read_delimited(write(tmp_path / "s.tsv", text))
