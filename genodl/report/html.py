@@ -228,11 +228,6 @@ def _page(result: Result, sections: list[Section], overview: list[Picture]) -> s
             if "phenotype" not in frame
         ],
         performance=tables.performance_table(result),
-        statements={
-            name: entry["statement"]
-            for name, entry in result.performance.items()
-            if entry.get("statement")
-        },
         calibration=tables.calibration_table(result),
         self_check=None
         if result.self_check is None

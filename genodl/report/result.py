@@ -91,7 +91,7 @@ def read_result(directory: Path, *, markers: bool = True) -> Result:
         if markers
         else pd.DataFrame(columns=[*MARKER_TEXT, *MARKER_NUMBERS])
     )
-    self_check = calibration.pop("self_check", None)
+    self_check = calibration.pop("self_check", None) or {}
     _check_phenotypes(directory, performance, calibration, loci, found)
     return Result(
         directory=directory,
@@ -102,7 +102,7 @@ def read_result(directory: Path, *, markers: bool = True) -> Result:
         predictions=_read_predictions(directory) if markers else None,
         performance=performance,
         calibration=calibration,
-        self_check=self_check,
+        self_check=self_check if self_check.get("replicates") else None,
         run=run,
         fdr=_false_discovery_rate(run),
     )

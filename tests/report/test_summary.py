@@ -110,9 +110,10 @@ def test_a_failed_self_check_is_a_warning(tmp_path):
     assert "11 of 20" in said
 
 
-def test_a_run_without_self_check_says_so(tmp_path):
+@pytest.mark.parametrize("check", [None, {"replicates": 0, "below": {}, "passed": None}])
+def test_a_run_without_self_check_says_so(tmp_path, check):
     write_result(tmp_path)
-    change(tmp_path / "calibration.json", lambda c: c.pop("self_check"))
+    change(tmp_path / "calibration.json", lambda c: c.update(self_check=check))
     assert run_warnings(read_result(tmp_path))[0].startswith("No self-check")
 
 
