@@ -67,8 +67,8 @@ def _panels(markers: pd.DataFrame) -> Iterator[tuple[str, bool, pd.DataFrame]]:
     placed = np.isfinite(markers["pos"]) & (markers["contig"] != "")
     for has_position in (True, False):
         part = markers[placed == has_position]
-        for modality, rows in part.groupby("modality", observed=True, sort=True):
-            yield str(modality), has_position, rows
+        for modality in sorted(part["modality"].unique(), key=lambda m: (m != "variants", m)):
+            yield str(modality), has_position, part[part["modality"] == modality]
 
 
 def _association_words(
@@ -81,7 +81,7 @@ def _association_words(
         f"The dashed line is the p-value {line}."
     )
     if unnamed:
-        caption += f" Leading markers without a name, for want of room: {unnamed}."
+        caption += f" Leading markers without a name, for want of room: {unnamed:,}."
     if untested := len(markers) - len(tested):
         caption += f" Markers without a p-value, not drawn: {untested:,}."
     best = markers.iloc[0]["marker"] if len(markers) else "none"
@@ -202,6 +202,7 @@ def _threshold(
                 textcoords="offset points",
                 ha="right",
                 va="bottom",
+                bbox={"facecolor": "white", "lw": 0, "pad": 0.6, "alpha": 0.85},
                 fontsize=SMALL,
                 color=MUTED,
             )

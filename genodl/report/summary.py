@@ -36,7 +36,8 @@ def found_loci(result: Result, phenotype: str) -> pd.DataFrame:
 def sentence(result: Result, phenotype: str) -> str:
     """What was found for a phenotype, and whether the network was needed for it."""
     found = found_loci(result, phenotype)
-    return f"{_discoveries(found, result.fdr)}; {_verdict(result.performance[phenotype])}"
+    said = _verdict(result.performance[phenotype], trained=result.run.get("members") != 0)
+    return f"{_discoveries(found, result.fdr)}; {said}"
 
 
 def totals(result: Result) -> str:
@@ -57,16 +58,18 @@ def _discoveries(found: pd.DataFrame, fdr: float) -> str:
     if found.empty:
         return f"no locus at FDR {percent(fdr)}"
     names = [shorten(name) for name in found["lead_marker"].head(NAMED_LOCI)]
-    more = f" and {len(found) - NAMED_LOCI} more" if len(found) > NAMED_LOCI else ""
+    more = f" and {len(found) - NAMED_LOCI:,} more" if len(found) > NAMED_LOCI else ""
     loci = "1 locus" if len(found) == 1 else f"{len(found):,} loci"
     return f"{loci} at FDR {percent(fdr)}: {', '.join(names)}{more}"
 
 
-def _verdict(entry: dict[str, Any]) -> str:
+def _verdict(entry: dict[str, Any], *, trained: bool) -> str:
     """The network against the linear model and the covariates alone."""
     deep, linear, floor = (decimal(entry[m]["value"]) for m in ("deep", "linear", "covariates"))
     adds = "adds to" if entry.get("network_adds") else "adds nothing over"
     beside = "" if floor == "–" else f"; covariates alone {floor}"
+    if not trained:
+        return f"no network was trained (out-of-fold {metric(entry)} {linear}{beside})"
     return (
         f"the network {adds} the linear model "
         f"(out-of-fold {metric(entry)} {deep} against {linear}{beside})"

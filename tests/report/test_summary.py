@@ -90,6 +90,12 @@ def test_the_network_that_adds_is_credited(tmp_path):
     assert "the network adds to the linear model" in summarise(tmp_path)[0]
 
 
+def test_a_run_without_networks_says_so(tmp_path):
+    write_result(tmp_path)
+    change(tmp_path / "run.json", lambda run: run.update(members=0))
+    assert "; no network was trained (out-of-fold R² " in summarise(tmp_path)[0]
+
+
 def test_the_terminal_gets_one_line_a_phenotype_without_reading_markers(tmp_path):
     write_result(tmp_path, phenotypes=("A, b:1", "case"))
     (tmp_path / "markers.tsv").unlink()
