@@ -136,7 +136,7 @@ def _write(
     """Write or complete `target.partial`, then rename it."""
     partial = target.with_name(target.name + ".partial")
     partial.mkdir(exist_ok=True)
-    with open(partial / store.JOURNAL, "a+") as journal:
+    with open(partial / store.JOURNAL, "a+", errors="replace") as journal:
         _lock(journal, target)
         done = _resume(partial, journal, request)
         names = wanted_samples(open_variants(_first(src)), samples)
@@ -202,9 +202,10 @@ def _clear(partial: Path) -> None:
 def _parsed(line: str) -> dict | None:
     """A line of the journal, None where it was torn."""
     try:
-        return json.loads(line)
+        found = json.loads(line)
     except ValueError:
         return None
+    return found if isinstance(found, dict) else None
 
 
 def _holds(partial: Path, entry: dict) -> bool:

@@ -72,7 +72,7 @@ def _table(path: Path, names: list[str], *, skip: int = 0) -> pd.DataFrame:
             where=str(path),
             mend="write the file again with plink",
         ) from None
-    short = np.flatnonzero(table.isna().any(axis=1))
+    short = np.flatnonzero((table.isna() | (table == "")).any(axis=1))
     if len(short):
         raise InputError(
             f"row {short[0] + 1} has fewer than {len(names)} columns",
