@@ -13,11 +13,21 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from genodl.errors import InputError, nearest
-from genodl.train.fit import Network, TrainConfig, apply, network, train_tasks
+from genodl.train.fit import (
+    Network,
+    TrainConfig,
+    apply,
+    initial_params,
+    minibatches,
+    network,
+    train_tasks,
+    validation_splits,
+)
 from genodl.train.loss import LOSSES
 
 CONTINUOUS = ("squared", "huber")
 GATE_Z = 1.64
+SPLIT, ORDER, INIT = range(3)  # streams of random numbers that one seed gives
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,12 +109,11 @@ def fit_ensemble(
     x, y, weight, flat = _checked(x, y, weight, members=members, loss=loss, validation=validation)
     net = network(model, settings, x.shape[2], y.shape[2])
     scales = _standardisation(x, y, weight, continuous=loss in CONTINUOUS)
-    train = partial(
-        train_tasks, net=net, config=config, loss=loss, members=members, parts=round(1 / validation)
-    )
-    fits = _in_chunks(train, x, y, weight, scales, seed=seed, members=members, config=config)
+    train = partial(train_tasks, net=net, config=config, loss=loss)
+    held = _held(weight, members=members, parts=round(1 / validation), seed=seed)
+    fits = _in_chunks(train, x, y, weight, held, scales, net=net, seed=seed, config=config)
     share = ~fits["dropped"] / np.maximum((~fits["dropped"]).sum(axis=1, keepdims=True), 1)
-    out_of_bag = _out_of_bag(fits["out_of_bag"], fits["held"], ~fits["dropped"])
+    out_of_bag = _out_of_bag(fits["out_of_bag"], held > 0, ~fits["dropped"])
     out_of_bag = out_of_bag * scales["y_scale"][:, None] + scales["y_centre"][:, None]
     if loss in CONTINUOUS:
         centre = scales["y_centre"][:, None]
@@ -284,31 +293,45 @@ def _moments(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.nda
     return mean, np.where(variance > floor, np.sqrt(variance), 1.0).astype(np.float32)
 
 
+def _held(weight: np.ndarray, *, members: int, parts: int, seed: int) -> np.ndarray:
+    """Validation splits of every task, int8, (tasks, members, samples)."""
+    return np.stack(
+        [
+            validation_splits(each, members=members, parts=parts, seed=(seed, SPLIT, task))
+            for task, each in enumerate(weight)
+        ]
+    )
+
+
 def _in_chunks(
     train: Callable[..., Any],
     x: np.ndarray,
     y: np.ndarray,
     weight: np.ndarray,
+    held: np.ndarray,
     scales: dict[str, np.ndarray],
     *,
+    net: Network,
     seed: int,
-    members: int,
     config: TrainConfig,
 ) -> dict[str, Any]:
     """Fits of all tasks, trained in chunks of one shape that keep to the memory budget."""
-    tasks = len(x)
+    tasks, samples, _ = x.shape
+    members = held.shape[1]
     size = _chunk(x.shape, members=members, config=config)
-    keys = jax.random.key(seed)
-    order = jax.random.fold_in(keys, 0)
+    order = minibatches(samples, config=config, seed=(seed, ORDER))
+    key = jax.random.key(seed)
     found = []
     for start in range(0, tasks, size):
         at = np.minimum(np.arange(start, start + size), tasks - 1)
-        real = np.arange(start, start + size) < tasks
+        # Tasks that only fill the last chunk carry no weight and stop at once.
+        used = weight[at] * (np.arange(start, start + size) < tasks)[:, None]
         rows = (x[at] - scales["x_centre"][at, None]) / scales["x_scale"][at, None]
         target = (y[at] - scales["y_centre"][at, None]) / scales["y_scale"][at, None]
-        used = weight[at] * real[:, None]
-        drawn = jax.vmap(partial(jax.random.fold_in, jax.random.fold_in(keys, 1)))(at)
-        fit = train(*_placed(rows, target * (used > 0)[..., None], used, drawn), order)
+        target = target * (used > 0)[..., None]
+        state = [np.random.SeedSequence((seed, INIT, t)).generate_state(members * 4) for t in at]
+        fresh = initial_params(np.stack(state).reshape(size, members, 4), net=net)
+        fit = train(*_placed((rows, target, used, held[at], fresh)), order, key)
         whole = jax.tree.map(np.asarray, fit._asdict() | {"rounds": np.zeros(size)})
         found.append(jax.tree.map(lambda leaf: leaf[: tasks - start], whole))  # noqa: B023
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *found)
@@ -325,13 +348,12 @@ def _chunk(shape: tuple[int, ...], *, members: int, config: TrainConfig) -> int:
     return -(-tasks // (chunks * devices)) * devices
 
 
-def _placed(*arrays: Any) -> list[Any]:
+def _placed(arrays: Any) -> Any:
     """The arrays with their tasks spread over the devices."""
     devices = np.array(jax.local_devices())
     if len(devices) == 1:
-        return list(arrays)
-    spread = NamedSharding(Mesh(devices, ("tasks",)), PartitionSpec("tasks"))
-    return [jax.device_put(array, spread) for array in arrays]
+        return arrays
+    return jax.device_put(arrays, NamedSharding(Mesh(devices, ("tasks",)), PartitionSpec("tasks")))
 
 
 def _out_of_bag(prediction: np.ndarray, held: np.ndarray, live: np.ndarray) -> np.ndarray:

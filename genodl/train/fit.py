@@ -104,7 +104,6 @@ class Fit(NamedTuple):
     params : the weights at the best validation loss
     out_of_bag : float32, (tasks, members, samples, outputs), predictions whose stopping round was
         chosen without the row
-    held : bool, (tasks, members, samples), rows of the member's validation split
     loss : float32, validation loss at the best round
     initial : float32, validation loss before training
     restarts : int32
@@ -114,7 +113,6 @@ class Fit(NamedTuple):
 
     params: Params
     out_of_bag: jax.Array
-    held: jax.Array
     loss: jax.Array
     initial: jax.Array
     restarts: jax.Array
@@ -149,8 +147,20 @@ def settings_of(net: Network) -> dict[str, Any]:
     return {name: _thawed(value) for name, value in net.settings}
 
 
-def initial_params(net: Network, key: jax.Array) -> Params:
-    """Fresh parameters by name."""
+@partial(jax.jit, static_argnames="net")
+def initial_params(bits: jax.Array, *, net: Network) -> Params:
+    """Fresh parameters by name, each (tasks, members, ...).
+
+    `bits` is uint32, (tasks, members, 4), the random state of each member. One member at a time,
+    by the device's own generator: mapped threefry takes seconds to compile.
+    """
+    drawn = jax.lax.map(partial(_fresh, net), bits.reshape(-1, bits.shape[-1]))
+    return {name: leaf.reshape(bits.shape[:2] + leaf.shape[1:]) for name, leaf in drawn.items()}
+
+
+def _fresh(net: Network, bits: jax.Array) -> Params:
+    """Fresh parameters of one member."""
+    key = jax.random.wrap_key_data(bits, impl="unsafe_rbg")
     model = build(net.name, settings_of(net), net.inputs, net.outputs, seed=key)
     return _named(net, model)
 
@@ -177,8 +187,8 @@ def _parts(net: Network) -> tuple[Any, Any, Any]:
     """Graph definition, parameters and known structure of a network."""
     with jax.ensure_compile_time_eval():
         model = build(net.name, settings_of(net), net.inputs, net.outputs, seed=0)
-    graph, params, fixed = nnx.split(model, nnx.Param, ...)
-    return graph, params, fixed
+    parts: Any = nnx.split(model, nnx.Param, ...)
+    return parts
 
 
 def _names(net: Network) -> list[str]:
@@ -203,43 +213,41 @@ def _thawed(value: Any) -> Any:
     return value
 
 
-@partial(jax.jit, static_argnames=("net", "config", "loss", "members", "parts"))
+@partial(jax.jit, static_argnames=("net", "config", "loss"))
 def train_tasks(
     x: jax.Array,
     y: jax.Array,
     weight: jax.Array,
-    keys: jax.Array,
+    held: jax.Array,
+    fresh: Params,
     order: jax.Array,
+    key: jax.Array,
     *,
     net: Network,
     config: TrainConfig,
     loss: str,
-    members: int,
-    parts: int,
 ) -> Fit:
     """Every member of every task, trained with early stopping.
 
-    A member trains on all weighted rows but its validation split, one of `parts` equal parts.
-    Each half of that split stops the training for the other half's out-of-bag predictions, so
-    these are honest; both halves together choose the parameters kept. Minibatches are shared.
+    A member trains on all weighted rows but its validation split. Each half of that split stops
+    the training for the other half's out-of-bag predictions, so these are honest; both halves
+    together choose the parameters kept. Minibatches are shared.
 
     Parameters
     ----------
     x : float32, (tasks, samples, inputs), standardised
     y : float32, (tasks, samples, outputs), standardised
     weight : float32, (tasks, samples), 0 = not for training
-    keys : JAX keys, (tasks,), one a task: initial weights and splits
-    order : JAX key, (), of the minibatches
+    held : int8, (tasks, members, samples), as `validation_splits` gives it
+    fresh : arrays, (tasks, members, ...), the initial parameters by name
+    order : int32, (rounds, steps, batch), the rows of each minibatch
+    key : JAX key, (), of the dropout
 
     Returns
     -------
     Fit
     """
-    held = jax.vmap(partial(_splits, members=members, parts=parts))(keys, weight)
     inside = weight[:, None] * (held == 0)
-    fresh = jax.vmap(jax.vmap(partial(initial_params, net)))(
-        jax.vmap(lambda key: jax.random.split(jax.random.fold_in(key, 1), members))(keys)
-    )
     optimiser = _optimiser(config)
     moments = jax.vmap(jax.vmap(optimiser.init))(fresh)
     everywhere = _over_members(lambda params, rows: apply(net, params, rows))
@@ -261,7 +269,7 @@ def train_tasks(
         dropped=jnp.zeros(grid, bool),
         rounds=jnp.zeros((), jnp.int32),
     )
-    passed = _round(x, y, inside, order, net=net, config=config, loss=loss)
+    passed = _round(x, y, inside, order, key, net=net, config=config, loss=loss)
 
     def step(state: _Progress) -> _Progress:
         params, moments = passed(state)
@@ -276,7 +284,6 @@ def train_tasks(
     return Fit(
         params=state.best,
         out_of_bag=state.out_of_bag,
-        held=held > 0,
         loss=state.loss,
         initial=start[..., 0],
         restarts=state.restarts,
@@ -285,18 +292,40 @@ def train_tasks(
     )
 
 
-def _splits(key: jax.Array, weight: jax.Array, *, members: int, parts: int) -> jax.Array:
-    """Half of the validation split that each row is in, (members, samples): 1, 2, or 0 outside."""
-    usable = weight > 0
+def validation_splits(
+    weight: np.ndarray, *, members: int, parts: int, seed: tuple[int, ...]
+) -> np.ndarray:
+    """Half of its validation split that each row is in, 1 or 2, and 0 for rows outside it.
 
-    def one(member: jax.Array) -> jax.Array:
-        drawn = jax.random.uniform(jax.random.fold_in(key, 2 + member // parts), weight.shape)
-        rank = jnp.argsort(jnp.argsort(jnp.where(usable, drawn, 2.0)))
-        piece = rank * 2 * parts // jnp.maximum(usable.sum(), 1)
-        mine = usable & (piece // 2 == member % parts)
-        return jnp.where(mine, 1 + piece % 2, 0).astype(jnp.int8)
+    `parts` members in turn share one partition of the weighted rows and hold out a part each.
 
-    return jax.vmap(one)(jnp.arange(members))
+    Parameters
+    ----------
+    weight : float32, (samples,)
+
+    Returns
+    -------
+    int8, (members, samples)
+    """
+    held = np.zeros((members, len(weight)), np.int8)
+    rows = np.flatnonzero(weight > 0)
+    for member in range(members):
+        drawn = np.random.default_rng((*seed, member // parts)).permutation(rows)
+        piece = np.arange(len(rows)) * 2 * parts // max(len(rows), 1)
+        mine = piece // 2 == member % parts
+        held[member, drawn[mine]] = 1 + piece[mine] % 2
+    return held
+
+
+def minibatches(samples: int, *, config: TrainConfig, seed: tuple[int, ...]) -> np.ndarray:
+    """Rows of each minibatch, int32, (rounds, steps, batch): none twice in one pass."""
+    batch = max(1, min(config.batch, samples // 4))
+    whole = samples // batch
+    drawn = np.random.default_rng(seed)
+    total = config.rounds * config.steps
+    passes = [drawn.permutation(samples)[: whole * batch] for _ in range(-(-total // whole))]
+    rows = np.concatenate(passes).reshape(-1, batch)[:total]
+    return rows.reshape(config.rounds, config.steps, batch).astype(np.int32)
 
 
 def _over_members(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -333,6 +362,7 @@ def _round(
     y: jax.Array,
     inside: jax.Array,
     order: jax.Array,
+    key: jax.Array,
     *,
     net: Network,
     config: TrainConfig,
@@ -340,10 +370,6 @@ def _round(
 ) -> Callable[[_Progress], tuple[Params, Any]]:
     """One round of minibatches, from a state to new parameters and moments."""
     optimiser = _optimiser(config)
-    samples = x.shape[1]
-    batch = max(1, min(config.batch, samples // 4))
-    whole = samples // batch
-    passes = -(-config.steps // whole)
 
     def objective(
         params: Params, rows: jax.Array, targets: jax.Array, w: jax.Array, key: Any
@@ -367,27 +393,23 @@ def _round(
         params = jax.tree.map(lambda p, u: p - rate * u, params, updates)
         return (_shrunk(net, params, rate * strength) if any(config.sparsity) else params), moments
 
-    over = jax.vmap(member, in_axes=(0, 0, 0, 0, 0, None, None, None))
+    over: Callable[..., Any] = jax.vmap(member, in_axes=(0, 0, 0, 0, 0, None, None, None))
     over = jax.vmap(over, in_axes=(0, 0, 0, 0, None, 0, 0, None))
     numbers = jnp.arange(inside.shape[1])
     low, high = config.sparsity
 
     def one_round(state: _Progress) -> tuple[Params, Any]:
-        key = jax.random.fold_in(order, state.rounds)
         strength = low + (high - low) * state.rounds / config.rounds
-        drawn = [
-            jax.random.permutation(jax.random.fold_in(key, p), samples)[: whole * batch]
-            for p in range(passes)
-        ]
-        index = jnp.concatenate(drawn).reshape(-1, batch)[: config.steps]
+        first = state.rounds * config.steps
 
         def step(carry: Any, at: Any) -> Any:
             rows, number = at
             # One gather for all members: a gather of their own would be hoisted into gigabytes.
             own = (state.rate, inside[:, :, rows], numbers, x[:, rows], y[:, rows])
-            return over(*carry, *own, (jax.random.fold_in(key, passes + number), strength)), None
+            return over(*carry, *own, (jax.random.fold_in(key, first + number), strength)), None
 
-        return jax.lax.scan(step, (state.params, state.moments), (index, jnp.arange(len(index))))[0]
+        batches = (order[state.rounds], jnp.arange(config.steps))
+        return jax.lax.scan(step, (state.params, state.moments), batches)[0]
 
     return one_round
 

@@ -1,0 +1,178 @@
+"""Trained ensembles on disk: atomic, by orbax, refused when damaged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orbax.checkpoint as ocp
+
+from genodl.errors import InputError
+from genodl.train.ensemble import Ensemble
+from genodl.train.fit import network, settings_of
+
+FORMAT = 1
+ARRAYS, MANIFEST = "arrays", "ensemble.json"
+FIELDS = ("out_of_bag", "gate", "losses", "restarts", "dropped")
+
+
+def save(
+    ensemble: Ensemble, folder: str | os.PathLike[str], *, extra: dict[str, Any] | None = None
+) -> None:
+    """Write an ensemble to a folder, which appears, or is replaced, only when complete.
+
+    `extra` is kept beside it: values of JSON, such as the resolved configuration.
+    """
+    target = Path(folder).absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        arrays = _arrays(ensemble)
+        with ocp.StandardCheckpointer() as writer:
+            writer.save(work / "new" / ARRAYS, arrays)
+        manifest = _manifest(ensemble, arrays, extra or {})
+        (work / "new" / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        _replace(work / "new", target, aside=work / "old")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def restore(folder: str | os.PathLike[str]) -> Ensemble:
+    """The ensemble that `save` wrote.
+
+    Raises
+    ------
+    InputError : the folder holds no checkpoint, or one that is damaged or of another version
+    """
+    manifest = _read_manifest(Path(folder).absolute())
+    try:
+        with ocp.StandardCheckpointer() as reader:
+            arrays = reader.restore(
+                Path(folder).absolute() / ARRAYS,
+                {
+                    name: np.empty(each["shape"], each["dtype"])
+                    for name, each in manifest["arrays"].items()
+                },
+            )
+    except Exception as fault:  # orbax and its storage raise errors of many kinds
+        raise _damaged(folder, "its arrays cannot be read") from fault
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    for name, each in manifest["arrays"].items():
+        if _digest(arrays[name]) != each["sha256"]:
+            raise _damaged(folder, f"the array {name} has another checksum")
+    return _ensemble(manifest, arrays)
+
+
+def extra(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """What `save` was given to keep beside the ensemble."""
+    found: dict[str, Any] = _read_manifest(Path(folder).absolute())["extra"]
+    return found
+
+
+def _arrays(ensemble: Ensemble) -> dict[str, np.ndarray]:
+    """Every array of an ensemble by a flat name."""
+    fields = {name: np.asarray(getattr(ensemble, name)) for name in FIELDS}
+    scales = {f"params/{k}": np.asarray(v) for k, v in ensemble.params.items() if k != "members"}
+    members = {f"members/{k}": np.asarray(v) for k, v in ensemble.params["members"].items()}
+    settings = {
+        f"settings/{k}": np.asarray(v)
+        for k, v in settings_of(ensemble.network).items()
+        if isinstance(v, np.ndarray)
+    }
+    return fields | scales | members | settings
+
+
+def _manifest(
+    ensemble: Ensemble, arrays: dict[str, np.ndarray], extra: dict[str, Any]
+) -> dict[str, Any]:
+    """What is needed to rebuild the ensemble from its arrays, and to see damage."""
+    net = ensemble.network
+    content = {
+        "format": FORMAT,
+        "model": net.name,
+        "inputs": net.inputs,
+        "outputs": net.outputs,
+        "settings": {k: v for k, v in settings_of(net).items() if not isinstance(v, np.ndarray)},
+        "flat": ensemble.flat,
+        "arrays": {
+            name: {"shape": a.shape, "dtype": a.dtype.str, "sha256": _digest(a)}
+            for name, a in arrays.items()
+        },
+        "extra": extra,
+    }
+    return json.loads(json.dumps(content)) | {"sha256": _checksum(content)}
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint, its checksum and version seen to."""
+    if not (folder / MANIFEST).is_file():
+        raise InputError(
+            f"no {MANIFEST} there",
+            where=str(folder),
+            mend="name a folder that genodl saved a model to",
+        )
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        intact = manifest.pop("sha256") == _checksum(manifest)
+    except (ValueError, AttributeError, KeyError, TypeError) as fault:
+        raise _damaged(folder, f"{MANIFEST} cannot be read") from fault
+    if not intact:
+        raise _damaged(folder, f"{MANIFEST} has another checksum")
+    if manifest["format"] != FORMAT:
+        raise InputError(
+            f"the checkpoint has format {manifest['format']}, this version reads {FORMAT}",
+            where=str(folder),
+            mend="train again with this version",
+        )
+    found: dict[str, Any] = manifest
+    return found
+
+
+def _ensemble(manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> Ensemble:
+    """The ensemble of a manifest and its arrays."""
+
+    def under(prefix: str) -> dict[str, np.ndarray]:
+        return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
+
+    settings = manifest["settings"] | under("settings/")
+    return Ensemble(
+        network=network(manifest["model"], settings, manifest["inputs"], manifest["outputs"]),
+        params={"members": under("members/"), **under("params/")},
+        flat=manifest["flat"],
+        **{name: arrays[name] for name in FIELDS},
+    )
+
+
+def _replace(new: Path, target: Path, *, aside: Path) -> None:
+    """Put the complete folder in the place of an earlier one."""
+    for path in sorted(p for p in new.rglob("*") if p.is_file()):
+        with path.open("rb") as written:
+            os.fsync(written.fileno())
+    if target.exists():
+        os.rename(target, aside)
+    os.rename(new, target)
+
+
+def _digest(array: np.ndarray) -> str:
+    """SHA-256 of an array's bytes."""
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    """SHA-256 of a manifest."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _damaged(folder: str | os.PathLike[str], what: str) -> InputError:
+    """The one error for every kind of damage."""
+    return InputError(
+        f"the checkpoint is damaged: {what}",
+        where=str(folder),
+        mend="restore it from a copy or train again",
+    )
