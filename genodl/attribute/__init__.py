@@ -9,7 +9,7 @@ _LAZY = {
     "attribute": "genodl.attribute.methods",
     "METHODS": "genodl.attribute.methods",
     "Attribution": "genodl.attribute.result",
-    "integrated_gradients": "genodl.attribute.gradients",
+    "integrated_gradients": "genodl.attribute.paths",
 }
 __all__ = [*_LAZY]
 

@@ -1,8 +1,4 @@
-"""Attributions from gradients: at the input, around it, and along paths from a baseline.
-
-Paths are walked behind the affine part of the program (its first dense or convolutional layer),
-found from the jaxpr: the gradient is averaged in the hidden space and projected back once.
-"""
+"""Attributions from the gradient at the input and around it, and what all methods share."""
 
 from __future__ import annotations
 
@@ -11,9 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from genodl.attribute.program import Split, split
 from genodl.errors import InputError
 
 Predict = Callable[[Any], jax.Array]
@@ -118,77 +112,9 @@ def mean_and_error(carry: tuple) -> tuple[Any, Any]:
     return mean, jax.tree.map(lambda s: jnp.sqrt(s / jnp.maximum(count - 1, 1) / count), square)
 
 
-def integrated_gradients(predict: Predict, x: Any, baseline: Any, *, steps: int = 32) -> Any:
-    """Attribution of each input by the mean gradient along the line from the baseline.
-
-    Pure and jittable; rows of `predict` must be independent. The row sums equal
-    predict(x) - predict(baseline) up to the quadrature error. The path is walked behind the affine
-    part of `predict` (its first dense layer, say), so that the cost of many inputs is paid once
-    and not at every step.
-
-    Parameters
-    ----------
-    predict : x -> (batch,), differentiable, output in its own unit (e.g. logit)
-    x : float array, (batch, inputs...), or pytree of such
-    baseline : the same, with batch or 1 rows
-    steps : Gauss-Legendre nodes
-
-    Returns
-    -------
-    as x, in the unit of `predict`
-
-    Raises
-    ------
-    InputError : x and baseline differ in shape
-
-    Source
-    ------
-    Sundararajan, Taly and Yan 2017, section 3.
-    """
-    check_shapes(x, baseline, where="integrated_gradients")
-    leaves, tree = jax.tree.flatten(x)
-    program = split(lambda *z: predict(jax.tree.unflatten(tree, z)), leaves)
-    starts = [jnp.asarray(b) for b in jax.tree.leaves(baseline)]
-    first = hidden_baseline(predict, tree, program, leaves, starts)
-    step = [a - b for a, b in zip(program.prefix(leaves), first, strict=True)]
-    nodes, weights = np.polynomial.legendre.leggauss(steps)
-    kind = leaves[0].dtype
-    path = (jnp.asarray((nodes + 1) / 2, kind), jnp.asarray(weights / 2, kind))
-
-    def accumulate(total: list, point: tuple) -> tuple[list, None]:
-        t, weight = point
-        at = [b + t * d for b, d in zip(first, step, strict=True)]
-        slope = jax.grad(lambda h: program.suffix(h)[0].sum())(at)
-        return [a + weight * g for a, g in zip(total, slope, strict=True)], None
-
-    mean, _ = jax.lax.scan(accumulate, [jnp.zeros_like(d) for d in step], path)
-    _, back = jax.vjp(program.prefix, leaves)
-    parts = [g * (a - b) for g, a, b in zip(back(mean)[0], leaves, starts, strict=True)]
-    return jax.tree.unflatten(tree, parts)
-
-
-def hidden_baseline(
-    predict: Predict, tree: Any, program: Split, leaves: list, starts: list
-) -> list:
-    """The baseline behind the affine part; one row is projected once and shared by all."""
-    if any(b.shape[0] != 1 or v.shape[0] == 1 for b, v in zip(starts, leaves, strict=True)):
-        return program.prefix(
-            [jnp.broadcast_to(b, v.shape) for b, v in zip(starts, leaves, strict=True)]
-        )
-    whole = jax.eval_shape(program.prefix, leaves)
-    try:
-        hidden = split(lambda *z: predict(jax.tree.unflatten(tree, z)), starts).prefix(starts)
-        fits = [
-            np.broadcast_shapes(h.shape, w.shape) == w.shape
-            for h, w in zip(hidden, whole, strict=True)
-        ]
-    except (TypeError, ValueError):
-        fits = [False]
-    if all(fits):
-        return [jnp.broadcast_to(h, w.shape) for h, w in zip(hidden, whole, strict=True)]
-    return program.prefix(
-        [jnp.broadcast_to(b, v.shape) for b, v in zip(starts, leaves, strict=True)]
-    )
+def along(values: jax.Array, like: jax.Array) -> jax.Array:
+    """(batch,) values with axes to be spread over those of another array."""
+    return values.reshape(-1, *(1,) * (like.ndim - 1))
 
 
 def check_shapes(x: Any, baseline: Any, *, where: str) -> None:
@@ -207,10 +133,3 @@ def check_shapes(x: Any, baseline: Any, *, where: str) -> None:
                 where=where,
                 mend="broadcast the baseline to x first",
             )
-
-
-def integrated(predict: Predict, batch: Batch, *, steps: int | None = None) -> Any:
-    """Integrated gradients; None takes as many steps as the tolerance needs."""
-    return integrated_gradients(
-        explained(predict, batch.target), batch.x, batch.baseline, steps=steps or 32
-    )

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genodl.attribute import gradients, rescale
+from genodl.attribute import gradients, paths, perturb, rescale
 from genodl.attribute.batches import blocks, checked, rows_per_batch
 from genodl.attribute.capture import Program, capture
 from genodl.attribute.gradients import Batch
@@ -40,10 +40,16 @@ METHODS = {
     "saliency": Method(gradients.saliency),
     "input_x_gradient": Method(gradients.input_x_gradient),
     "smoothgrad": Method(gradients.smoothgrad),
-    "integrated_gradients": Method(gradients.integrated),
+    "integrated_gradients": Method(paths.integrated),
+    "expected_gradients": Method(paths.expected_gradients, background=True),
     "deeplift": Method(rescale.deeplift),
     "deeplift_shap": Method(rescale.deeplift_shap, background=True),
     "lrp": Method(rescale.lrp),
+    "occlusion": Method(perturb.occlusion),
+    "ism": Method(perturb.ism),
+    "ablation": Method(perturb.ablation),
+    "permutation": Method(perturb.permutation, background=True),
+    "shapley": Method(perturb.shapley, background=True),
 }
 
 
@@ -103,16 +109,16 @@ def attribute(
     every = output is None and outputs > 0
     size = min(samples, batch_size or rows_per_batch(pair, samples, outputs if every else 1))
     program, _ = capture(predict, inputs, {size, 1})
-    frozen = tuple(sorted(settings.items()))
+    frozen, labels = settled(chosen, settings, inputs)
     parts = [
-        trim(explain(program, batch, chosen, frozen, every, tolerance), used)
+        trim(explain(program, batch, chosen, frozen, labels, every, tolerance), used)
         for batch, used in blocks(inputs, start, targets(output, outputs, samples), size)
     ]
     whole = jax.tree.map(lambda *p: p[0] if len(p) == 1 else np.concatenate(p), *parts)
     error, incomplete = completeness(whole, tolerance, every)
     return Attribution(
         *(whole.values, baseline, method, whole.prediction, whole.baseline_prediction),
-        *(error, incomplete, tolerance, whole.standard_error, frozen),
+        *(error, incomplete, tolerance, whole.standard_error, tuple(sorted(settings.items()))),
     )
 
 
@@ -137,12 +143,21 @@ def check_settings(chosen: Method, settings: dict, method: str) -> None:
             raise InputError(f"{method} has no setting {name!r}", where="attribute", mend=mend)
 
 
+def settled(chosen: Method, settings: dict, x: Any) -> tuple[tuple, Any]:
+    """The settings that shape the program, and the group of each input where the method has any."""
+    fixed = {name: value for name, value in settings.items() if name != "groups"}
+    labels = None
+    if "groups" in inspect.signature(chosen.run).parameters:
+        labels, fixed["group_count"] = perturb.numbered(settings.get("groups"), x)
+    return tuple(sorted(fixed.items())), labels
+
+
 def check_rows(program: Program, x: Any) -> None:
     """Raise where the prediction of a sample depends on the sample beside it."""
     last = len(jax.tree.leaves(x)[0]) - 1
-    pair = jax.tree.map(lambda v: jnp.asarray(v[np.array([0, last])]), x)
-    other = jax.tree.map(lambda v: v.at[1].set(v[1] * 2 + 1), pair)
-    one, two = (np.asarray(_predict(program, z)[0]) for z in (pair, other))
+    pair = jax.tree.map(lambda v: np.asarray(v[np.array([0, last])]), x)
+    other = jax.tree.map(lambda v: np.stack([v[0], v[1] * 2 + 1]), pair)
+    one, two = (np.asarray(_predict(program, z))[0] for z in (pair, other))
     if not np.allclose(one, two, rtol=1e-3, atol=1e-5, equal_nan=True):
         raise InputError(
             f"the prediction of a sample goes from {one[0]:.6g} to {two[0]:.6g} with its neighbour",
@@ -171,18 +186,24 @@ def targets(output: Any, outputs: int, samples: int) -> np.ndarray:
 
 
 def explain(
-    program: Program, batch: Batch, chosen: Method, settings: tuple, every: bool, tolerance: float
+    program: Program,
+    batch: Batch,
+    chosen: Method,
+    settings: tuple,
+    labels: Any,
+    every: bool,
+    tolerance: float,
 ) -> Part:
     """One batch attributed; adaptive methods take more steps for the samples that need them."""
-    adaptive = chosen.run is gradients.integrated and dict(settings).get("steps") is None
+    adaptive = chosen.run is paths.integrated and dict(settings).get("steps") is None
     if not adaptive:
-        return compiled(program, batch, chosen, settings, every)
+        return compiled(program, batch, labels, chosen, settings, every)
     steps = FIRST_STEPS
-    part = compiled(program, batch, chosen, (("steps", steps),), every)
+    part = compiled(program, batch, None, chosen, (("steps", steps),), every)
     _, lacking = completeness(part, tolerance, every)
     while lacking.any() and steps < MOST_STEPS:
         steps *= 2
-        finer = compiled(program, batch, chosen, (("steps", steps),), every)
+        finer = compiled(program, batch, None, chosen, (("steps", steps),), every)
         # Each sample keeps the first result that is good enough, whatever its batch needs.
         part = part._replace(
             values=jax.tree.map(partial(_where, lacking), finer.values, part.values)
@@ -198,11 +219,16 @@ def _where(rows: np.ndarray, new: Any, old: Any) -> np.ndarray:
 
 
 @partial(jax.jit, static_argnames=("chosen", "settings", "every"))
-def compiled(program: Program, batch: Batch, chosen: Method, settings: tuple, every: bool) -> Part:
+def compiled(
+    program: Program, batch: Batch, labels: Any, chosen: Method, settings: tuple, every: bool
+) -> Part:
     """One batch attributed for the wanted output, or for each of them."""
+    options = dict(settings)
+    if "group_count" in options:
+        options["groups"] = (labels, options.pop("group_count"))
 
     def one(target: jax.Array) -> tuple[Any, Any]:
-        found = chosen.run(program, batch._replace(target=target), **dict(settings))
+        found = chosen.run(program, batch._replace(target=target), **options)
         return found if isinstance(found, tuple) else (found, None)
 
     leaf = jax.tree.leaves(batch.x)[0]

@@ -14,21 +14,21 @@ from genodl.errors import InputError
 
 
 def network(seed: int = 0, inputs: int = 6, hidden: int = 5, outputs: int = 3):
-    keys = jax.random.split(jax.random.key(seed), 2)
-    first = jax.random.normal(keys[0], (inputs, hidden))
-    second = jax.random.normal(keys[1], (hidden, outputs))
+    rng = np.random.default_rng(seed)
+    first = rng.normal(size=(inputs, hidden)).astype(np.float32)
+    second = rng.normal(size=(hidden, outputs)).astype(np.float32)
     return lambda x: jnp.tanh(x @ first + 0.1) @ second
 
 
 def samples(rows: int = 7, inputs: int = 6, seed: int = 1) -> np.ndarray:
-    return np.asarray(jax.random.normal(jax.random.key(seed), (rows, inputs)))
+    return np.random.default_rng(seed).normal(size=(rows, inputs)).astype(np.float32)
 
 
 def naive(predict, x, baseline, steps):
     nodes, weights = np.polynomial.legendre.leggauss(steps)
-    total = 0.0
+    slope, total = jax.jit(jax.grad(lambda z: predict(z).sum())), 0.0
     for t, w in zip((nodes + 1) / 2, weights / 2, strict=True):
-        total += w * jax.grad(lambda z: predict(z).sum())(baseline + t * (x - baseline))
+        total += w * slope(baseline + t * (x - baseline))
     return (x - baseline) * total
 
 
@@ -60,7 +60,7 @@ def test_the_cut_lies_behind_the_first_layer():
 
 def test_stacked_members_are_attributed_under_vmap():
     x, b = samples(), jnp.zeros((1, 6))
-    weights = jax.random.normal(jax.random.key(2), (4, 6))
+    weights = samples(4, seed=2)
 
     def one(w):
         return integrated_gradients(lambda z: jax.nn.relu(z @ w), x, b, steps=16)
@@ -120,7 +120,6 @@ def test_parts_of_the_input_are_attributed_jointly():
 
 def test_nan_is_an_error_that_names_the_row():
     x = samples()
-    x = x.copy()
     x[3, 2] = np.nan
     with pytest.raises(InputError, match=r"\(3, 2\)"):
         attribute(network(), x, baseline=0.0)
@@ -167,3 +166,20 @@ def test_a_model_changed_between_calls_is_not_remembered():
 
 def test_every_method_has_a_docstring():
     assert all(m.run.__doc__ for m in METHODS.values())
+
+
+def test_expected_gradients_are_the_mean_of_integrated_gradients():
+    predict, x, background = network(), samples(), samples(3, seed=4)
+    found = attribute(predict, x, baseline=background, method="expected_gradients", output=0)
+    each = [attribute(predict, x, baseline=b, steps=8, output=0).values for b in background]
+    assert_allclose(found.values, np.mean(each, axis=0), rtol=1e-4, atol=1e-5)
+    own = np.broadcast_to(background, (7, 3, 6))
+    paired = attribute(predict, x, baseline=own, method="expected_gradients", output=0)
+    assert_allclose(paired.values, found.values, rtol=1e-4, atol=1e-5)
+
+
+def test_random_draws_are_within_their_error_of_the_mean():
+    predict, x, background = network(), samples(), samples(3, seed=4)
+    kept = {"baseline": background, "method": "expected_gradients", "output": 0}
+    exact, found = attribute(predict, x, **kept), attribute(predict, x, draws=500, **kept)
+    assert np.abs((found.values - exact.values) / found.standard_error).max() < 4.5

@@ -13,11 +13,11 @@ from genodl.attribute import attribute
 from genodl.errors import InputError
 
 LENGTH, CHANNELS = 12, 4
-KEYS = jax.random.split(jax.random.key(0), 12)
 
 
-def weight(k: int, *shape: int) -> jax.Array:
-    return jax.random.normal(KEYS[k], shape) / np.sqrt(shape[0])
+def weight(k: int, *shape: int) -> np.ndarray:
+    drawn = np.random.default_rng(k).normal(size=shape) / np.sqrt(shape[0])
+    return drawn.astype(np.float32)
 
 
 def normalised(h):
@@ -129,7 +129,8 @@ NETWORKS = {
 
 
 def inputs(rows: int, seed: int) -> np.ndarray:
-    return np.asarray(jax.random.normal(jax.random.key(seed), (rows, LENGTH, CHANNELS)))
+    drawn = np.random.default_rng(100 + seed).normal(size=(rows, LENGTH, CHANNELS))
+    return drawn.astype(np.float32)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

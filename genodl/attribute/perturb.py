@@ -1,0 +1,289 @@
+"""Attributions from predictions alone, as inputs or groups of inputs are replaced.
+
+A group (a gene, a pathway, a window) is replaced as one, and its score is shared equally by its
+inputs, so that sums over inputs, groups and samples keep their meaning.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genodl.attribute.gradients import (
+    Batch,
+    Predict,
+    along,
+    explained,
+    mean_and_error,
+    moments,
+    no_moments,
+)
+from genodl.errors import InputError
+
+# Subsets that are still enumerated: 2^12.
+MOST_EXACT = 12
+# Mutants predicted together.
+MUTANTS = 64
+
+
+def occlusion(predict: Predict, batch: Batch, *, window: Any = 1, stride: Any = None) -> Any:
+    """Fall of the prediction as a window takes the baseline, mean over the windows on an input.
+
+    Parameters
+    ----------
+    window : length along the first input axis (over all of the others), or one length an axis
+    stride : step between windows, in the same form; 1 by default. A last window ends with the input
+
+    Source
+    ------
+    Zeiler and Fergus 2014, section 4.2.
+    """
+    number = explained(predict, batch.target)
+    whole = number(batch.x)
+    leaves, tree = jax.tree.flatten(batch.x)
+    starts = jax.tree.leaves(batch.baseline)
+    found = []
+    for place, leaf in enumerate(leaves):
+        size, corners = windows(leaf.shape[1:], window, stride)
+
+        def ask(carry: tuple, corner: jax.Array, place: int = place, size: Any = size) -> tuple:
+            total, count = carry
+            inside = box(leaves[place].shape[1:], corner, size)
+            hidden = list(leaves)
+            hidden[place] = jnp.where(inside, starts[place], leaves[place])
+            fall = whole - number(jax.tree.unflatten(tree, hidden))
+            return (total + along(fall, leaves[place]) * inside, count + inside), None
+
+        zero = (jnp.zeros_like(leaf), jnp.zeros(leaf.shape[1:], leaf.dtype))
+        (total, count), _ = jax.lax.scan(ask, zero, jnp.asarray(corners))
+        found.append(total / jnp.maximum(count, 1))
+    return jax.tree.unflatten(tree, found)
+
+
+def windows(shape: tuple[int, ...], window: Any, stride: Any) -> tuple[tuple[int, ...], np.ndarray]:
+    """Size of the windows on a leaf, and their corners, (windows, axes)."""
+    size = window if isinstance(window, tuple) else (window, *shape[1:])
+    step = stride if isinstance(stride, tuple) else (stride or 1, *shape[1:])
+    if isinstance(window, tuple) and not isinstance(stride, tuple):
+        step = (stride or 1,) * len(size)
+    if len(size) != len(shape) or len(step) != len(shape) or min((*size, *step)) < 1:
+        raise InputError(
+            f"window {window!r} and stride {stride!r} for inputs of {shape}",
+            where="occlusion",
+            mend="give one positive length, or one for each input axis",
+        )
+    size = tuple(min(s, n) for s, n in zip(size, shape, strict=True))
+    axes = [
+        # The last window is moved back to the end, so that no input is left out.
+        np.unique(np.minimum(np.arange(0, n - s + t, t), n - s))
+        for n, s, t in zip(shape, size, step, strict=True)
+    ]
+    return size, np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(shape))
+
+
+def box(shape: tuple[int, ...], corner: jax.Array, size: tuple[int, ...]) -> jax.Array:
+    """bool, of the shape, true in the window at a corner."""
+    inside = jnp.ones(shape, bool)
+    for axis, length in enumerate(size):
+        place = jax.lax.broadcasted_iota(jnp.int32, shape, axis)
+        inside &= (place >= corner[axis]) & (place < corner[axis] + length)
+    return inside
+
+
+def ism(predict: Predict, batch: Batch) -> Any:
+    """Change of the prediction by every single substitution, (batch, length, channels).
+
+    Each input is one-hot over its last axis. Zero where the base is the one already there.
+    """
+    leaves, tree = jax.tree.flatten(batch.x)
+    if any(v.ndim != 3 for v in leaves):
+        raise InputError(
+            f"inputs have shapes {[v.shape[1:] for v in leaves]}",
+            where="ism",
+            mend="give one-hot sequences, (samples, length, channels)",
+        )
+    number = explained(predict, batch.target)
+    whole = number(batch.x)
+    found = []
+    for place, leaf in enumerate(leaves):
+        length, channels = leaf.shape[1:]
+
+        def change(mutation: jax.Array, place: int = place, channels: int = channels) -> jax.Array:
+            base = jax.nn.one_hot(mutation % channels, channels, dtype=leaves[place].dtype)
+            mutant = list(leaves)
+            mutant[place] = leaves[place].at[:, mutation // channels].set(base)
+            return number(jax.tree.unflatten(tree, mutant)) - whole
+
+        together = max(1, min(MUTANTS // leaf.shape[0], length * channels))
+        changes = jax.lax.map(change, jnp.arange(length * channels), batch_size=together)
+        found.append(changes.T.reshape(leaf.shape[0], length, channels))
+    return jax.tree.unflatten(tree, found)
+
+
+def numbered(groups: Any, x: Any) -> tuple[Any, int]:
+    """int32 group of each input, pytree of (inputs...), numbered from 0, and how many there are.
+
+    Parameters
+    ----------
+    groups : pytree of labels shaped as one sample; None puts each input in a group of its own
+
+    Raises
+    ------
+    InputError : the labels do not have the shape of a sample
+    """
+    leaves, tree = jax.tree.flatten(x)
+    if groups is None:
+        ends = np.cumsum([0] + [int(np.prod(v.shape[1:])) for v in leaves])
+        spans = zip(ends[:-1], ends[1:], leaves, strict=True)
+        own = [np.arange(a, b, dtype=np.int32).reshape(v.shape[1:]) for a, b, v in spans]
+        return jax.tree.unflatten(tree, own), int(ends[-1])
+    labels = jax.tree.leaves(jax.tree.map(lambda _, g: np.asarray(g), x, groups))
+    if [g.shape for g in labels] != [v.shape[1:] for v in leaves]:
+        raise InputError(
+            f"groups are {[g.shape for g in labels]}, inputs {[v.shape[1:] for v in leaves]}",
+            where="attribute groups",
+            mend="give one label for each input",
+        )
+    names, codes = np.unique(np.concatenate([g.ravel() for g in labels]), return_inverse=True)
+    cuts = np.cumsum([g.size for g in labels])[:-1]
+    each = [
+        c.reshape(g.shape).astype(np.int32)
+        for c, g in zip(np.split(codes, cuts), labels, strict=True)
+    ]
+    return jax.tree.unflatten(tree, each), len(names)
+
+
+def ablation(predict: Predict, batch: Batch, *, groups: Any = None) -> Any:
+    """Fall of the prediction as each group of inputs is replaced by the baseline.
+
+    Parameters
+    ----------
+    groups : pytree of labels (genes, pathways), shaped as one sample; each input alone by default
+    """
+    labels, count = groups
+    number = explained(predict, batch.target)
+    whole = number(batch.x)
+
+    def fall(group: jax.Array) -> jax.Array:
+        hidden = jax.tree.map(
+            lambda v, b, g: jnp.where(g == group, b, v), batch.x, batch.baseline, labels
+        )
+        return whole - number(hidden)
+
+    return spread(jax.lax.map(fall, jnp.arange(count)).T, labels, count)
+
+
+def spread(scores: jax.Array, labels: Any, count: int) -> Any:
+    """Scores of groups, (batch, groups), shared equally by the inputs of each."""
+    flat = jnp.concatenate([jnp.ravel(g) for g in jax.tree.leaves(labels)])
+    size = jnp.zeros(count, scores.dtype).at[flat].add(1)
+    return jax.tree.map(lambda g: (scores / size)[:, g], labels)
+
+
+def permutation(predict: Predict, batch: Batch, *, groups: Any = None) -> tuple[Any, Any]:
+    """Mean fall of the prediction as each group takes the values of background samples.
+
+    The standard error is that of the mean over the background. Source: Breiman 2001, section 10,
+    for single samples.
+    """
+    labels, count = groups
+    number = explained(predict, batch.target)
+    whole = number(batch.x)
+    members = jax.tree.map(lambda b: jnp.moveaxis(b, 1, 0), batch.baseline)
+
+    def falls(carry: tuple, member: Any) -> tuple[tuple, None]:
+        def fall(group: jax.Array) -> jax.Array:
+            return whole - number(
+                jax.tree.map(lambda v, b, g: jnp.where(g == group, b, v), batch.x, member, labels)
+            )
+
+        return moments(carry, jax.lax.map(fall, jnp.arange(count)).T), None
+
+    like = jnp.zeros((len(batch.rows), count), whole.dtype)
+    mean, error = mean_and_error(jax.lax.scan(falls, no_moments(like), members)[0])
+    return spread(mean, labels, count), spread(error, labels, count)
+
+
+def shapley(
+    predict: Predict, batch: Batch, *, groups: Any = None, draws: int | None = None, seed: int = 0
+) -> Any:
+    """Shapley values of the inputs or groups over a background set, with standard errors.
+
+    Parameters
+    ----------
+    groups : pytree of labels shaped as one sample; each input alone by default
+    draws : pairs of a random order and its reverse, taken with the background's members in turn, so
+        that a multiple of their number is complete; None enumerates all subsets of up to twelve
+        groups and else takes 16 pairs, or one for each member if those are more
+
+    Source
+    ------
+    Castro, Gomez and Tejada 2009; Mitchell et al. 2022, section 3.2, for the reversed orders.
+    """
+    labels, count = groups
+    members = jax.tree.map(lambda b: jnp.moveaxis(b, 1, 0), batch.baseline)
+    if draws is None and count <= MOST_EXACT:
+        return spread(enumerated(predict, batch, members, labels, count), labels, count)
+    size = jax.tree.leaves(members)[0].shape[0]
+    rounds = size * math.ceil(16 / size) if draws is None else draws
+    number = explained(predict, batch.target)
+    keys = jax.vmap(lambda row: jax.random.fold_in(jax.random.key(seed), row))(batch.rows)
+
+    def draw(carry: tuple, turn: jax.Array) -> tuple[tuple, None]:
+        member = jax.tree.map(lambda b: b[turn % size], members)
+        order = jax.vmap(lambda k: jax.random.permutation(jax.random.fold_in(k, turn), count))(keys)
+        pair = [walk(number, batch.x, member, labels, count, o) for o in (order, order[:, ::-1])]
+        return moments(carry, (pair[0] + pair[1]) / 2), None
+
+    like = jnp.zeros((len(batch.rows), count), jax.tree.leaves(batch.x)[0].dtype)
+    total, _ = jax.lax.scan(draw, no_moments(like), jnp.arange(rounds))
+    mean, error = mean_and_error(total)
+    return spread(mean, labels, count), spread(error, labels, count)
+
+
+def mixed(x: Any, member: Any, labels: Any, present: jax.Array) -> Any:
+    """The sample in the groups present, (batch or 1, groups), and the member elsewhere."""
+    return jax.tree.map(lambda v, b, g: jnp.where(present[:, g], v, b), x, member, labels)
+
+
+def walk(
+    number: Predict, x: Any, member: Any, labels: Any, count: int, order: jax.Array
+) -> jax.Array:
+    """Rise of the prediction as each group joins in the given order, (batch, groups)."""
+    rows = jnp.arange(order.shape[0])
+
+    def join(state: tuple, group: jax.Array) -> tuple[tuple, jax.Array]:
+        present, before = state
+        present = present.at[rows, group].set(True)
+        after = number(mixed(x, member, labels, present))
+        return (present, after), after - before
+
+    absent = jnp.zeros((order.shape[0], count), bool)
+    first = number(mixed(x, member, labels, absent))
+    _, rises = jax.lax.scan(join, (absent, first), order.T)
+    return jnp.zeros((order.shape[0], count), first.dtype).at[rows[:, None], order].set(rises.T)
+
+
+def enumerated(predict: Predict, batch: Batch, members: Any, labels: Any, count: int) -> jax.Array:
+    """Exact Shapley values of few groups from all subsets, (batch, groups)."""
+    number = explained(predict, batch.target)
+    subsets = (np.arange(2**count)[:, None] >> np.arange(count)) & 1 == 1
+
+    def worth(present: jax.Array) -> jax.Array:
+        each = jax.lax.map(lambda m: number(mixed(batch.x, m, labels, present[None])), members)
+        return each.mean(axis=0)
+
+    values = jax.lax.map(worth, jnp.asarray(subsets))
+    return jnp.einsum("sn,sg->ng", values, jnp.asarray(weights(subsets), values.dtype))
+
+
+def weights(subsets: np.ndarray) -> np.ndarray:
+    """Weight of each subset's worth in each player's Shapley value, (subsets, players)."""
+    players = subsets.shape[1]
+    size = subsets.sum(axis=1, keepdims=True)
+    table = np.array([1 / (players * math.comb(players - 1, k)) for k in range(players)])
+    return np.where(subsets, table[np.maximum(size - 1, 0)], -table[np.minimum(size, players - 1)])
