@@ -154,6 +154,18 @@ def crowded(package: Path) -> list[str]:
     return [f"{name}: {n}" for name, n in sorted(found.items()) if n > MOST_PUBLIC_NAMES]
 
 
+def shadowed(package: Path) -> list[str]:
+    """Public names that a submodule of the same name replaces once it is imported."""
+    return [
+        f"{init.parent.name}.{node.value}"
+        for init in sorted(package.glob("*/__init__.py"))
+        for lazy in ast.parse(init.read_text()).body
+        if isinstance(lazy, ast.Assign) and isinstance(lazy.value, ast.Dict)
+        for node in lazy.value.keys
+        if isinstance(node, ast.Constant) and (init.parent / f"{node.value}.py").exists()
+    ]
+
+
 def loaded_after(statement: str) -> set[str]:
     """The top-level modules a fresh interpreter holds after a statement."""
     code = f"{statement}\nimport sys\nprint(*{{m.split('.')[0] for m in sys.modules}})"
@@ -196,8 +208,13 @@ def test_no_subpackage_is_crowded():
     assert crowded(PACKAGE) == []
 
 
-def test_importing_genodl_loads_nothing_heavy():
-    assert loaded_after("import genodl").isdisjoint(HEAVY)
+def test_no_public_name_is_shadowed_by_a_module():
+    assert shadowed(PACKAGE) == []
+
+
+@pytest.mark.parametrize("module", ["genodl", "genodl.cli"])
+def test_importing_genodl_or_asking_for_help_loads_nothing_heavy(module):
+    assert loaded_after(f"import {module}").isdisjoint(HEAVY)
 
 
 @pytest.mark.parametrize(
@@ -248,6 +265,11 @@ def test_a_crowded_subpackage_is_found(tmp_path):
     lazy = {f"name{i}": "genodl.rank.fdr" for i in range(12)}
     text = f"_LAZY = {lazy}\n__all__ = [*_LAZY, 'one_more']"
     assert crowded(fake(tmp_path, rank_____init__=text)) == ["rank: 13"]
+
+
+def test_a_shadowed_name_is_found(tmp_path):
+    text = "_LAZY = {'ingest': 'genodl.io.ingest', 'read': 'genodl.io.tables'}"
+    assert shadowed(fake(tmp_path, io_____init__=text, io___ingest="")) == ["io.ingest"]
 
 
 def test_a_heavy_import_is_found():

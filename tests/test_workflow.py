@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(SNAKEMAKE is None, reason="snakemake is absent: pip install 'snakemake>=9'"),
 ]
-OPTIONS = ["--covariates", "age,sex,site", "--folds", "3", "--members", "2", "--seed", "0"]
+OPTIONS = ["--covariates", "age,sex,site", "--folds", "3", "--members", "2", "--checks", "1"]
 CONFIG = """
 variants:
   source: data/variants.vcf.gz
@@ -31,7 +31,7 @@ discover:
   covariates: age,sex,site
   folds: 3
   members: 2
-  seed: 0
+  checks: 1
 """
 
 
