@@ -6,7 +6,6 @@ checked against the record before it is followed. Format: VCF specification, sec
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,38 +14,11 @@ import numpy as np
 
 from genodl.errors import InputError
 from genodl.io import bgzf, packed
+from genodl.io.header import Dictionary, broken, check_field, read_dictionary
 from genodl.io.index import Stretch, in_stretch, read_index, stretches
+from genodl.io.records import UNKNOWN, expand
 from genodl.io.source import Block, Field, Region, Source, overlapping, unknown_contig
-from genodl.io.vcf import (
-    LONGEST_HEADER_LINE,
-    LONGEST_RECORD,
-    UNKNOWN,
-    Header,
-    ahead,
-    bad_call,
-    check_field,
-    expand,
-    header_of,
-    skip,
-)
-
-_KEY = re.compile(r"##(contig|FILTER|INFO|FORMAT)=<(?:.*?,)?ID=([^,>]+)")
-_INDEX = re.compile(r"[,<]IDX=(\d+)")
-
-
-@dataclass(frozen=True)
-class Dictionary:
-    """A BCF header: as for a VCF, and the names that records refer to by number."""
-
-    header: Header
-    contigs: dict[int, str]
-    keys: dict[int, str]
-
-    def key(self, name: str) -> int:
-        """The number of a FORMAT key, -1 when the header has none."""
-        if name not in self.header.formats:
-            return -1
-        return next(number for number, key in self.keys.items() if key == name)
+from genodl.io.vcf import LONGEST_RECORD, ahead, bad_call, skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +38,7 @@ class Records:
 
 def open_bcf(path: Path) -> Source:
     """A BCF as a source."""
-    names = _read_dictionary(path)
+    names = read_dictionary(path)
 
     def blocks(
         columns: np.ndarray | None, regions: tuple[Region, ...] | None, field: Field
@@ -74,54 +46,6 @@ def open_bcf(path: Path) -> Source:
         return _blocks(path, names, columns, regions, field)
 
     return Source(path, names.header.samples, names.header.contigs, blocks)
-
-
-def _broken(where: str) -> InputError:
-    """The error for bytes that are no BCF."""
-    return InputError("the BCF is damaged", where=where, mend="fetch or write the file again")
-
-
-def _read_dictionary(path: Path) -> Dictionary:
-    """The header text and the numbering of its contigs, filters and keys."""
-    text = bytearray()
-    size = 9
-    for piece in bgzf.pieces(path):
-        text += piece
-        if text[:5] not in (b"BCF\2\1", b"BCF\2\2"):
-            raise InputError(
-                "not a BCF of version 2",
-                where=str(path),
-                mend="write the file again with bcftools view -Ob",
-            )
-        size = 9 + int.from_bytes(text[5:9], "little")
-        if len(text) >= size or size > 16 * LONGEST_HEADER_LINE:
-            break
-    if len(text) < size:
-        raise _broken(f"{path}, header")
-    try:
-        lines = bytes(text[9:size]).rstrip(b"\0").decode().rstrip("\n").split("\n")
-    except UnicodeDecodeError:
-        raise _broken(f"{path}, header") from None
-    columns = lines[-1].rstrip("\r").split("\t")
-    if columns[0] != "#CHROM":
-        raise _broken(f"{path}, header")
-    header = header_of(path, lines[:-1], columns[9:], size)
-    return Dictionary(header, *_numbered(lines[:-1]))
-
-
-def _numbered(lines: list[str]) -> tuple[dict[int, str], dict[int, str]]:
-    """The contigs and the keys by number: IDX where written, else the order of appearance."""
-    contigs: dict[str, int] = {}
-    keys: dict[str, int] = {"PASS": 0}
-    for line in lines:
-        if not (found := _KEY.match(line)):
-            continue
-        kind, name = found.groups()
-        table = contigs if kind == "contig" else keys
-        index = _INDEX.search(line)
-        if name not in table:
-            table[name] = int(index[1]) if index else len(table)
-    return {i: c for c, i in contigs.items()}, {i: k for k, i in keys.items()}
 
 
 def _blocks(
@@ -204,13 +128,13 @@ def _batches(
         text = b"".join(waiting)
         start, stop, needed = packed.records(np.frombuffer(text, np.uint8))
         if needed > LONGEST_RECORD:
-            raise _broken(_at(path, number + len(start) + 1))
+            raise broken(_at(path, number + len(start) + 1))
         if len(start):
             yield text, start, number
             number += len(start)
         waiting = [text[stop:]]
     if whole and any(waiting):
-        raise _broken(_at(path, number + 1))
+        raise broken(_at(path, number + 1))
 
 
 def _at(path: Path, number: int) -> str:
@@ -224,7 +148,7 @@ def _layout(
     """Where the fields of each record stand, and the spans of all alleles."""
     layout, alleles, fault = packed.layout(np.frombuffer(text, np.uint8), start)
     if fault >= 0:
-        raise _broken(_at(path, numbers[fault]))
+        raise broken(_at(path, numbers[fault]))
     _check_numbers(path, names, layout, numbers)
     return layout, alleles
 
@@ -249,7 +173,7 @@ def _check_numbers(path: Path, names: Dictionary, layout: np.ndarray, number: np
     known = np.isin(layout["contig"], list(names.contigs))
     if not known.all() or (layout["pos"] < -1).any():
         bad = int(np.flatnonzero(~known | (layout["pos"] < -1))[0])
-        raise _broken(_at(path, number[bad]))
+        raise broken(_at(path, number[bad]))
 
 
 def _records(
@@ -273,7 +197,7 @@ def _records(
         span = zip(layout["id"][rows].tolist(), layout["id_end"][rows].tolist(), strict=True)
         ids = [text[p:q].decode() or "." for p, q in span]
     except UnicodeDecodeError:
-        raise _broken(f"{path}, records {number[0]} to {number[-1]}") from None
+        raise broken(f"{path}, records {number[0]} to {number[-1]}") from None
     layout = layout[rows]
     filters = [
         _filter(path, names, text, p, n)
@@ -302,7 +226,7 @@ def _filter(path: Path, names: Dictionary, text: bytes, p: int, number: int) -> 
     try:
         return ";".join(names.keys[c] for c in codes) or "."
     except KeyError:
-        raise _broken(f"{_at(path, number)}, FILTER") from None
+        raise broken(f"{_at(path, number)}, FILTER") from None
 
 
 def _decode(
@@ -339,7 +263,7 @@ def _bad_genotype(
     code, i, sample = fault
     where = f"{_at(path, records.number[i])} ({records.contig[i]}:{records.pos[i]})"
     if code == packed.BROKEN:
-        return _broken(_at(path, records.number[i]))
+        return broken(_at(path, records.number[i]))
     if code == packed.NOT_FIRST:
         return InputError(
             "GT is not the first FORMAT field",
@@ -361,12 +285,12 @@ def _expected(
             raw, at["format"], at["end"], at["formats"], out.shape[1], names.key(name)
         )
         if start == packed.DAMAGED:
-            raise _broken(_at(path, records.number[i]))
+            raise broken(_at(path, records.number[i]))
         if start >= 0 and len(out):
             break
     else:
         return
-    values = _numbers(text, start, kind, length, out.shape[1])
+    values = packed.numbers(text, start, kind, length, out.shape[1])
     fits = packed.expected(values, name == "GP", out)
     if not fits:
         raise InputError(
@@ -374,13 +298,3 @@ def _expected(
             where=f"{_at(path, records.number[i])} ({records.contig[i]}:{records.pos[i]})",
             mend="fetch or write the file again",
         )
-
-
-def _numbers(text: bytes, start: int, kind: int, length: int, samples: int) -> np.ndarray:
-    """float32, (samples, length), nan for missing and for what lies past a vector's end."""
-    if kind == packed.FLOAT:
-        found = np.frombuffer(text, "<f4", samples * length, start)
-        return found.reshape(samples, length)
-    found = np.frombuffer(text, packed.INTEGERS[kind], samples * length, start)
-    absent = found <= np.iinfo(found.dtype).min + 1
-    return np.where(absent, np.nan, found).astype(np.float32).reshape(samples, length)

@@ -16,7 +16,7 @@ import pysam
 from genodl.errors import InputError
 
 END_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-SMALLEST, LARGEST = 1 << 18, 1 << 22
+SMALLEST, LARGEST = 1 << 18, 1 << 21
 
 Compression = Literal["bgzf", "none"]
 
@@ -62,7 +62,7 @@ def cannot_open(path: Path, fault: OSError) -> InputError:
 
 
 def pieces(path: Path, *, offset: int = 0) -> Iterator[bytes]:
-    """The decompressed bytes from a virtual offset on; pieces grow from 256 KB to 4 MB."""
+    """The decompressed bytes from a virtual offset on; pieces grow from 256 KB to 2 MB."""
     size = SMALLEST
     file = _open(path)
     try:

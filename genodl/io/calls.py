@@ -11,22 +11,8 @@ import numpy as np
 from genodl.values import MISSING
 
 COLUMNS, MALFORMED, BEYOND, NOT_A_NUMBER = 1, 2, 3, 4
-TAB, NEWLINE, RETURN, COLON, COMMA, DOT, SLASH, BAR = 9, 10, 13, 58, 44, 46, 47, 124
+TAB, RETURN, COLON, COMMA, DOT, SLASH, BAR = 9, 13, 58, 44, 46, 47, 124
 ZERO, NINE = 48, 57
-
-
-@numba.njit(cache=True, nogil=True)
-def lines(text, count):
-    """Where each line begins and ends, without its line end."""
-    begin, end = np.empty(count, np.int64), np.empty(count, np.int64)
-    start, i = 0, 0
-    for p in range(len(text)):
-        if text[p] == NEWLINE:
-            begin[i] = start
-            end[i] = p - 1 if p > start and text[p - 1] == RETURN else p
-            start = p + 1
-            i += 1
-    return begin, end
 
 
 @numba.njit(cache=True, nogil=True)

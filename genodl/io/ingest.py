@@ -84,10 +84,14 @@ def check_store(path: str | PathLike[str]) -> int:
     return len(manifest["sha256"])
 
 
+def _paths(src: Paths) -> list[str | PathLike[str]]:
+    """The files given."""
+    return [src] if isinstance(src, str | PathLike) else list(src)
+
+
 def _request(src: Paths, region: Any, samples: Any, field: Field) -> dict[str, Any]:
     """What is asked, in terms that tell one request from another."""
-    paths = [Path(p) for p in ([src] if isinstance(src, str | PathLike) else src)]
-    sources = [open_variants(p) for p in paths]
+    sources = [open_variants(p) for p in _paths(src)]
     names = wanted_samples(sources[0], samples)
     files = [
         {"name": s.path.name, "size": s.path.stat().st_size, "modified": s.path.stat().st_mtime_ns}
@@ -139,7 +143,7 @@ def _write(
     with open(partial / store.JOURNAL, "a+", errors="replace") as journal:
         _lock(journal, target)
         done = _resume(partial, journal, request)
-        names = wanted_samples(open_variants(_first(src)), samples)
+        names = wanted_samples(open_variants(_paths(src)[0]), samples)
         chunk = max(1, min(MOST_ALLELES, LARGEST_CHUNK // len(names)))
         blocks = iter_variants(src, region=region, samples=samples, field=field, block=chunk)
         # compression off the main thread is Blosc's single-threaded mode, whose bytes are stable
@@ -154,11 +158,6 @@ def _write(
                 waiting.result()
         _finish(partial, names, done, chunk, field, request)
     _replace(partial, target)
-
-
-def _first(src: Paths) -> str | PathLike[str]:
-    """The first of the files."""
-    return src if isinstance(src, str | PathLike) else src[0]
 
 
 def _lock(journal: TextIO, target: Path) -> None:
@@ -273,53 +272,8 @@ def _finish(
         "contigs": list(dict.fromkeys(c for d in done for c in d["contigs"])),
         "sha256": digests,
     }
-    for path, text in store_metadata(manifest).items():
+    for path, text in store.metadata(manifest).items():
         _save(partial / path, json.dumps(text, indent=1, sort_keys=True).encode())
-
-
-def store_metadata(manifest: dict[str, Any]) -> dict[str, Any]:
-    """path -> JSON of every Zarr metadata file, as anndata's on-disk format 0.1 wants them."""
-    alleles, chunk, samples = manifest["alleles"], manifest["chunk"], manifest["samples"]
-    root = {"encoding-type": "anndata", "encoding-version": "0.1.0", "genodl": manifest}
-    table = {"encoding-type": "dataframe", "encoding-version": "0.2.0", "_index": "_index"}
-    found = _group("", root)
-    found |= _group("obs/", {**table, "column-order": []})
-    found |= _group("var/", {**table, "column-order": list(COLUMNS)})
-    for name in ("layers", "obsm", "obsp", "uns", "varm", "varp"):
-        found |= _group(f"{name}/", {"encoding-type": "dict", "encoding-version": "0.1.0"})
-    field = manifest["field"]
-    found |= _array("X", field, (samples, alleles), (samples, chunk))
-    found |= _array("obs/_index", field, (samples,), (samples,))
-    for column in ("_index", *COLUMNS):
-        found |= _array(f"var/{column}", field, (alleles,), (chunk,))
-    return found
-
-
-def _group(prefix: str, attributes: dict) -> dict[str, Any]:
-    """The metadata of a Zarr group."""
-    return {f"{prefix}.zgroup": {"zarr_format": 2}, f"{prefix}.zattrs": attributes}
-
-
-def _array(path: str, field: str, shape: tuple, chunks: tuple) -> dict[str, Any]:
-    """The metadata of a Zarr array."""
-    column = path.rpartition("/")[2]
-    text = column != "X" and column not in store.NUMERIC
-    fill = store.fill_value(column, field)
-    codec = store.DOSAGE[field] if column == "X" else store.TEXT if text else store.NUMBERS
-    dtype = store.DTYPE[field] if column == "X" else store.NUMERIC.get(column)
-    meta = {
-        "zarr_format": 2,
-        "shape": list(shape),
-        "chunks": list(chunks),
-        "dtype": "|O" if dtype is None else dtype.str,
-        "compressor": codec.get_config(),
-        "fill_value": "NaN" if fill != fill else fill,
-        "filters": [{"id": "vlen-utf8"}] if text else None,
-        "order": "F" if column == "X" else "C",
-    }
-    kind = ("string-array", "0.2.0") if text else ("array", "0.2.0")
-    attributes = {"encoding-type": kind[0], "encoding-version": kind[1]}
-    return {f"{path}/.zarray": meta, f"{path}/.zattrs": attributes}
 
 
 def _replace(partial: Path, target: Path) -> None:

@@ -247,6 +247,16 @@ def _any_ploidy(raw, p, kind, length, rows, samples):
     return 0, 0
 
 
+def numbers(text: bytes, start: int, kind: int, length: int, samples: int) -> np.ndarray:
+    """float32, (samples, length), nan for missing and for what lies past a vector's end."""
+    if kind == FLOAT:
+        found = np.frombuffer(text, "<f4", samples * length, start)
+        return found.reshape(samples, length)
+    found = np.frombuffer(text, INTEGERS[kind], samples * length, start)
+    absent = found <= np.iinfo(found.dtype).min + 1
+    return np.where(absent, np.nan, found).astype(np.float32).reshape(samples, length)
+
+
 def expected(values, is_gp, out):
     """Fill out, (alleles, samples), from DS or GP, (samples, values); False if they do not fit."""
     alleles, length = len(out), values.shape[1]

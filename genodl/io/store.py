@@ -70,6 +70,51 @@ def fill_value(column: str, field: str) -> Any:
     return {"pos": 0, "qual": np.nan}.get(column, "")
 
 
+def metadata(manifest: dict[str, Any]) -> dict[str, Any]:
+    """path -> JSON of every Zarr metadata file, as anndata's on-disk format 0.1 wants them."""
+    alleles, chunk, samples = manifest["alleles"], manifest["chunk"], manifest["samples"]
+    root = {"encoding-type": "anndata", "encoding-version": "0.1.0", "genodl": manifest}
+    table = {"encoding-type": "dataframe", "encoding-version": "0.2.0", "_index": "_index"}
+    found = _group("", root)
+    found |= _group("obs/", {**table, "column-order": []})
+    found |= _group("var/", {**table, "column-order": list(COLUMNS)})
+    for name in ("layers", "obsm", "obsp", "uns", "varm", "varp"):
+        found |= _group(f"{name}/", {"encoding-type": "dict", "encoding-version": "0.1.0"})
+    field = manifest["field"]
+    found |= _array("X", field, (samples, alleles), (samples, chunk))
+    found |= _array("obs/_index", field, (samples,), (samples,))
+    for column in ("_index", *COLUMNS):
+        found |= _array(f"var/{column}", field, (alleles,), (chunk,))
+    return found
+
+
+def _group(prefix: str, attributes: dict) -> dict[str, Any]:
+    """The metadata of a Zarr group."""
+    return {f"{prefix}.zgroup": {"zarr_format": 2}, f"{prefix}.zattrs": attributes}
+
+
+def _array(path: str, field: str, shape: tuple, chunks: tuple) -> dict[str, Any]:
+    """The metadata of a Zarr array."""
+    column = path.rpartition("/")[2]
+    text = column != "X" and column not in NUMERIC
+    fill = fill_value(column, field)
+    codec = DOSAGE[field] if column == "X" else TEXT if text else NUMBERS
+    dtype = DTYPE[field] if column == "X" else NUMERIC.get(column)
+    meta = {
+        "zarr_format": 2,
+        "shape": list(shape),
+        "chunks": list(chunks),
+        "dtype": "|O" if dtype is None else dtype.str,
+        "compressor": codec.get_config(),
+        "fill_value": "NaN" if fill != fill else fill,
+        "filters": [{"id": "vlen-utf8"}] if text else None,
+        "order": "F" if column == "X" else "C",
+    }
+    kind = ("string-array", "0.2.0") if text else ("array", "0.2.0")
+    attributes = {"encoding-type": kind[0], "encoding-version": kind[1]}
+    return {f"{path}/.zarray": meta, f"{path}/.zattrs": attributes}
+
+
 def open_store(path: Path) -> Source:
     """A store, or any .zarr or .h5ad of variants that genodl wrote, as a source."""
     if (path / JOURNAL).exists():

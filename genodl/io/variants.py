@@ -108,7 +108,7 @@ def _opener(file: Path) -> Callable[[Path], Source]:
 
         return open_bed
     if suffix in (".pgen", ".pvar", ".psam"):
-        from genodl.io.plink import open_pgen
+        from genodl.io.pgen import open_pgen
 
         return open_pgen
     if suffix in (".zarr", ".h5ad") or file.is_dir():

@@ -1,0 +1,189 @@
+"""The fixed columns of VCF lines, checked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genodl.errors import InputError
+from genodl.io import calls
+from genodl.io.header import Header
+
+UNKNOWN = -1
+_END = re.compile(r"(?:^|;)END=(\d+)(?:;|$)")
+
+
+@dataclass(frozen=True, eq=False)
+class Records:
+    """The fixed columns of some lines, and where in the text their calls begin and end."""
+
+    contig: list[str]
+    pos: np.ndarray
+    end: np.ndarray
+    id: list[str]
+    ref: list[str]
+    alts: list[list[str]]
+    qual: np.ndarray
+    filter: list[str]
+    format: list[str]
+    calls_begin: np.ndarray
+    calls_end: np.ndarray
+    line: np.ndarray
+
+    def take(self, keep: np.ndarray) -> Records:
+        """The records where keep is true."""
+        if keep.all():
+            return self
+        rows = np.flatnonzero(keep)
+        chosen: dict[str, Any] = {
+            name: values[rows] if isinstance(values, np.ndarray) else [values[i] for i in rows]
+            for name, values in vars(self).items()
+        }
+        return Records(**chosen)
+
+
+def line_spans(text: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Where each line begins and ends, without its line end."""
+    newline, stop = [-1], text.find(b"\n")
+    while stop >= 0:
+        newline.append(stop)
+        stop = text.find(b"\n", stop + 1)
+    found = np.array(newline, np.int64)
+    begin, end = found[:-1] + 1, found[1:]
+    bytes_ = np.frombuffer(text, np.uint8)
+    return begin, end - ((end > begin) & (bytes_[end - 1] == calls.RETURN))
+
+
+def records_of(
+    path: Path,
+    header: Header,
+    text: bytes,
+    begin: np.ndarray,
+    end: np.ndarray,
+    numbers: np.ndarray,
+) -> Records:
+    """The fixed columns of the lines between begin and end; numbers are theirs in the file."""
+    filled = end > begin
+    begin, end, numbers = begin[filled], end[filled], numbers[filled]
+    tabs = calls.ninth_tabs(np.frombuffer(text, np.uint8), begin, end)
+    if (tabs < 0).any():
+        bad = int(np.flatnonzero(tabs < 0)[0])
+        found = text[begin[bad] : end[bad]].count(b"\t") + 1
+        raise wrong_columns(at(path, numbers[bad]), header, found)
+    try:
+        heads = [
+            text[b:t].decode().split("\t")
+            for b, t in zip(begin.tolist(), tabs.tolist(), strict=True)
+        ]
+    except UnicodeDecodeError:
+        raise InputError(
+            f"lines {numbers[0]} to {numbers[-1]} hold bytes that are no text",
+            where=str(path),
+            mend="fetch or write the file again",
+        ) from None
+    fixed = [list(column) for column in zip(*heads, strict=True)] or [[] for _ in range(9)]
+    contig, pos, id_, ref, alt, qual, filter_, info, format_ = fixed
+    pos1 = _numbers(path, numbers, pos, "POS")
+    return Records(
+        contig=contig,
+        pos=pos1,
+        end=_ends(pos1, ref, info),
+        id=id_,
+        ref=_letters(path, numbers, ref),
+        alts=[[] if a == "." else a.split(",") for a in alt],
+        qual=_quals(path, numbers, qual),
+        filter=filter_,
+        format=format_,
+        calls_begin=tabs + 1,
+        calls_end=end,
+        line=numbers,
+    )
+
+
+def at(path: Path, line: int) -> str:
+    """The file and the line, where that is known: an index skips lines uncounted."""
+    return str(path) if line == UNKNOWN else f"{path}, line {line}"
+
+
+def _numbers(path: Path, line: np.ndarray, texts: list[str], name: str) -> np.ndarray:
+    """int64 of texts, the first that is no whole number refused with its line."""
+    try:
+        found = np.array(texts, dtype=object).astype(np.int64) if texts else np.empty(0, np.int64)
+    except (ValueError, OverflowError):
+        found = None
+    if found is None or not all(map(str.isdecimal, texts)):
+        bad = next(i for i, t in enumerate(texts) if not (t.isdecimal() and len(t) < 19))
+        raise InputError(
+            f"{name} is {texts[bad][:40]!r}, not a whole number",
+            where=at(path, line[bad]),
+            mend="write the file again with bcftools view",
+        )
+    return found
+
+
+def _quals(path: Path, line: np.ndarray, texts: list[str]) -> np.ndarray:
+    """float32, nan where `.`."""
+    try:
+        return np.array([np.nan if t == "." else float(t) for t in texts], np.float32)
+    except ValueError:
+        bad = next(i for i, t in enumerate(texts) if not re.fullmatch(r"\.|[-+.\deE]+|nan|inf", t))
+        raise InputError(
+            f"QUAL is {texts[bad][:40]!r}, not a number",
+            where=at(path, line[bad]),
+            mend="write the file again with bcftools view",
+        ) from None
+
+
+def _letters(path: Path, line: np.ndarray, ref: list[str]) -> list[str]:
+    """The reference alleles, refused when one is neither letters nor `.`."""
+    for i, r in enumerate(ref):
+        if not (r.isalpha() or r == "."):
+            raise InputError(
+                f"REF is {r[:40]!r}, not letters",
+                where=at(path, line[i]),
+                mend="check the file against its reference: bcftools norm --check-ref",
+            )
+    return ref
+
+
+def _ends(pos1: np.ndarray, ref: list[str], info: list[str]) -> np.ndarray:
+    """Last position of each record, 1-based: by REF, or by INFO/END where it lies beyond."""
+    by_ref = pos1 + np.array([len(r) for r in ref], np.int64) - 1
+    by_info = [int(m[1]) if "END=" in t and (m := _END.search(t)) else 0 for t in info]
+    return np.maximum(by_ref, np.array(by_info, np.int64)) if any(by_info) else by_ref
+
+
+def wrong_columns(where: str, header: Header, found: int) -> InputError:
+    """The error for a record with too few or too many columns."""
+    return InputError(
+        f"{found} columns, the header names {9 + len(header.samples)}",
+        where=where,
+        mend="fetch or write the file again",
+    )
+
+
+def expand(records: Any, alleles: np.ndarray) -> dict[str, Any]:
+    """The fixed columns with one entry an ALT allele."""
+    alt = [a for each in records.alts for a in each]
+    fixed = {
+        "contig": records.contig,
+        "pos": records.pos,
+        "ref": records.ref,
+        "alt": alt,
+        "id": records.id,
+        "qual": records.qual,
+        "filter": records.filter,
+    }
+    if (alleles == 1).all():
+        return fixed
+    row = np.repeat(np.arange(len(alleles)), alleles)
+    return {
+        name: values
+        if name == "alt"
+        else (values[row] if isinstance(values, np.ndarray) else [values[i] for i in row])
+        for name, values in fixed.items()
+    }
