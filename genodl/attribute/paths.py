@@ -6,8 +6,9 @@ found from the jaxpr: the gradient is averaged in the hidden space and projected
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -107,36 +108,80 @@ def expected_gradients(
     ------
     Erion et al. 2021, equation 3.
     """
+    members = jax.tree.leaves(batch.baseline)[0].shape[1]
+    if draws is None:
+        return over_members(predict, batch, steps=steps)
+    kind = jax.tree.leaves(batch.x)[0].dtype
+    which, points = jax.vmap(lambda turn: drawn(batch.rows, turn, members, seed, kind))(
+        jnp.arange(draws)
+    )
+    return at_draws(predict, batch, which, points)
+
+
+class Lifted(NamedTuple):
+    """A batch and its background behind the affine part of the program.
+
+    Attributes
+    ----------
+    program : the split program, of one output
+    members : the background, leaves of (members, batch or 1, inputs...)
+    end, hidden : samples and background behind the affine part
+    share : (gradient there, one reference) -> contribution of each input
+    """
+
+    program: Split
+    members: list
+    end: list
+    hidden: list
+    share: Callable[[list, list], list]
+
+
+def lifted(predict: Predict, batch: Batch) -> Lifted:
+    """The batch and its background behind the affine part."""
     leaves, tree = jax.tree.flatten(batch.x)
     number = explained(predict, batch.target)
     program = split(lambda *z: number(jax.tree.unflatten(tree, z)), leaves)
     members = [jnp.moveaxis(b, 1, 0) for b in jax.tree.leaves(batch.baseline)]
-    end = program.prefix(leaves)
     hidden = hidden_members(number, tree, program, leaves, members)
-    _, pull = jax.vjp(program.prefix, leaves)
+    end, pull = jax.vjp(program.prefix, leaves)
 
-    def shares(slope: list, starts: list) -> list:
+    def share(slope: list, starts: list) -> list:
         return [g * (a - b) for g, a, b in zip(pull(slope)[0], leaves, starts, strict=True)]
 
-    if draws is None:
-        path = unit_path(steps, leaves[0].dtype)
+    return Lifted(program, members, end, hidden, share)
 
-        def add(total: list, member: tuple) -> tuple[list, None]:
-            starts, first = member
-            found = shares(mean_gradient(program, first, end, *path), starts)
-            return [t + f for t, f in zip(total, found, strict=True)], None
 
-        total, _ = jax.lax.scan(add, [jnp.zeros_like(v) for v in leaves], (members, hidden))
-        return jax.tree.unflatten(tree, [t / members[0].shape[0] for t in total])
+def over_members(predict: Predict, batch: Batch, *, steps: int) -> Any:
+    """Integrated gradients averaged over every member of the background."""
+    leaves, tree = jax.tree.flatten(batch.x)
+    it = lifted(predict, batch)
+    path = unit_path(steps, leaves[0].dtype)
 
-    def draw(carry: tuple, turn: jax.Array) -> tuple[tuple, None]:
-        which, t = drawn(batch.rows, turn, members[0].shape[0], seed, leaves[0].dtype)
-        first = [member_of(h, which) for h in hidden]
-        point = [b + along(t, b) * (a - b) for a, b in zip(end, first, strict=True)]
-        slope = jax.grad(lambda h: program.suffix(h)[0].sum())(point)
-        return moments(carry, shares(slope, [member_of(m, which) for m in members])), None
+    def add(total: list, member: tuple) -> tuple[list, None]:
+        starts, first = member
+        found = it.share(mean_gradient(it.program, first, it.end, *path), starts)
+        return [t + f for t, f in zip(total, found, strict=True)], None
 
-    mean, error = mean_and_error(jax.lax.scan(draw, no_moments(leaves), jnp.arange(draws))[0])
+    zero = [jnp.zeros_like(v) for v in leaves]
+    total, _ = jax.lax.scan(add, zero, (it.members, it.hidden))
+    return jax.tree.unflatten(tree, [t / it.members[0].shape[0] for t in total])
+
+
+def at_draws(
+    predict: Predict, batch: Batch, which: jax.Array, points: jax.Array
+) -> tuple[Any, Any]:
+    """Mean and standard error at given members and points of the path, (draws, batch)."""
+    leaves, tree = jax.tree.flatten(batch.x)
+    it = lifted(predict, batch)
+
+    def draw(carry: tuple, now: tuple) -> tuple[tuple, None]:
+        member, t = now
+        first = [member_of(h, member) for h in it.hidden]
+        point = [b + along(t, b) * (a - b) for a, b in zip(it.end, first, strict=True)]
+        slope = jax.grad(lambda h: it.program.suffix(h)[0].sum())(point)
+        return moments(carry, it.share(slope, [member_of(m, member) for m in it.members])), None
+
+    mean, error = mean_and_error(jax.lax.scan(draw, no_moments(leaves), (which, points))[0])
     return jax.tree.unflatten(tree, mean), jax.tree.unflatten(tree, error)
 
 

@@ -75,7 +75,9 @@ def elementwise(eqn: Any) -> bool:
     ) and all(v.aval.shape in (shape, ()) for v in eqn.invars)
 
 
-def follow(closed: core.ClosedJaxpr, values: list, moving: list[bool]) -> Trace:
+def follow(
+    closed: core.ClosedJaxpr, values: list, moving: list[bool], *, zero: bool = False
+) -> Trace:
     """The program run on the samples, its elementwise chains found."""
     jaxpr = closed.jaxpr
     env: dict = dict(zip(jaxpr.constvars, closed.consts, strict=True))
@@ -88,9 +90,15 @@ def follow(closed: core.ClosedJaxpr, values: list, moving: list[bool]) -> Trace:
         env |= dict(zip(eqn.outvars, apply(eqn, operands), strict=True))
         moves = moved(eqn, flags(trace, eqn))
         trace.moving.update(v for v, m in zip(eqn.outvars, moves, strict=True) if m)
-        if any(moves) and elementwise(eqn):
+        if any(moves) and elementwise(eqn) and not (zero and is_bias(trace, eqn)):
             chain(trace, eqn, operands)
     return trace
+
+
+def is_bias(trace: Trace, eqn: Any) -> bool:
+    """Whether an equation adds a constant to what a layer gives: relevance sees their sum."""
+    added = eqn.primitive.name in ("add", "sub", "add_any") and sum(flags(trace, eqn)) == 1
+    return added and not any(isinstance(v, core.Var) and v in trace.root for v in eqn.invars)
 
 
 def flags(trace: Trace, eqn: Any) -> list[bool]:
@@ -247,7 +255,7 @@ def multipliers(
 ) -> list:
     """Multipliers of the inputs of a program, seen by the sample and by the reference."""
     whole = inline(closed, opener)
-    trace = follow(whole, x, moving)
+    trace = follow(whole, x, moving, zero=zero)
     reference = {} if zero else environment(whole.jaxpr, whole.consts, b)
     return back(trace, reference, m_outs, zero=zero)
 
@@ -292,7 +300,7 @@ def lrp(predict: Predict, batch: Batch) -> Any:
     """
     leaves, tree = jax.tree.flatten(batch.x)
     closed = captured(predict, tree, leaves)
-    trace = follow(closed, leaves, [True] * len(leaves))
+    trace = follow(closed, leaves, [True] * len(leaves), zero=True)
     found = back(trace, {}, [batch.target], zero=True)
     shares = [0 * x if m is None else m * x for m, x in zip(found, leaves, strict=True)]
     return jax.tree.unflatten(tree, shares)
