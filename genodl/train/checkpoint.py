@@ -36,7 +36,7 @@ def save(
         arrays = _arrays(ensemble)
         with ocp.StandardCheckpointer() as writer:
             writer.save(work / "new" / ARRAYS, arrays)
-        manifest = _manifest(ensemble, arrays, extra or {})
+        manifest = _manifest(ensemble, arrays, extra or {}, files=_files(work / "new" / ARRAYS))
         (work / "new" / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         _replace(work / "new", target, aside=work / "old")
     finally:
@@ -51,6 +51,8 @@ def restore(folder: str | os.PathLike[str]) -> Ensemble:
     InputError : the folder holds no checkpoint, or one that is damaged or of another version
     """
     manifest = _read_manifest(Path(folder).absolute())
+    if _files(Path(folder).absolute() / ARRAYS) != manifest["files"]:
+        raise _damaged(folder, "its files are not those that were saved")
     try:
         with ocp.StandardCheckpointer() as reader:
             arrays = reader.restore(
@@ -62,11 +64,7 @@ def restore(folder: str | os.PathLike[str]) -> Ensemble:
             )
     except Exception as fault:  # orbax and its storage raise errors of many kinds
         raise _damaged(folder, "its arrays cannot be read") from fault
-    arrays = {name: np.asarray(array) for name, array in arrays.items()}
-    for name, each in manifest["arrays"].items():
-        if _digest(arrays[name]) != each["sha256"]:
-            raise _damaged(folder, f"the array {name} has another checksum")
-    return _ensemble(manifest, arrays)
+    return _ensemble(manifest, {name: np.asarray(array) for name, array in arrays.items()})
 
 
 def extra(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -89,7 +87,11 @@ def _arrays(ensemble: Ensemble) -> dict[str, np.ndarray]:
 
 
 def _manifest(
-    ensemble: Ensemble, arrays: dict[str, np.ndarray], extra: dict[str, Any]
+    ensemble: Ensemble,
+    arrays: dict[str, np.ndarray],
+    extra: dict[str, Any],
+    *,
+    files: dict[str, str],
 ) -> dict[str, Any]:
     """What is needed to rebuild the ensemble from its arrays, and to see damage."""
     net = ensemble.network
@@ -100,10 +102,8 @@ def _manifest(
         "outputs": net.outputs,
         "settings": {k: v for k, v in settings_of(net).items() if not isinstance(v, np.ndarray)},
         "flat": ensemble.flat,
-        "arrays": {
-            name: {"shape": a.shape, "dtype": a.dtype.str, "sha256": _digest(a)}
-            for name, a in arrays.items()
-        },
+        "arrays": {name: {"shape": a.shape, "dtype": a.dtype.str} for name, a in arrays.items()},
+        "files": files,
         "extra": extra,
     }
     return json.loads(json.dumps(content)) | {"sha256": _checksum(content)}
@@ -159,9 +159,13 @@ def _replace(new: Path, target: Path, *, aside: Path) -> None:
     os.rename(new, target)
 
 
-def _digest(array: np.ndarray) -> str:
-    """SHA-256 of an array's bytes."""
-    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+def _files(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below a folder by its relative name."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def _checksum(content: dict[str, Any]) -> str:

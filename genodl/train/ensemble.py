@@ -210,7 +210,7 @@ def predict_fn(ensemble: Ensemble, task: int) -> Callable[[jax.Array], jax.Array
 
 
 @lru_cache(maxsize=64)
-def _mean_prediction(net: Network, flat: bool) -> Callable[[dict[str, Any], jax.Array], jax.Array]:
+def _mean_prediction(net: Network, flat: bool) -> Callable[..., Any]:
     """The prediction of one task by its members, one function object a network."""
 
     def mean_prediction(params: dict[str, Any], x: jax.Array) -> jax.Array:
@@ -220,7 +220,7 @@ def _mean_prediction(net: Network, flat: bool) -> Callable[[dict[str, Any], jax.
         scaled = mean * params["y_scale"] + params["y_centre"]
         return scaled[:, 0] if flat else scaled
 
-    return mean_prediction
+    return jax.jit(mean_prediction)
 
 
 @partial(jax.jit, static_argnames=("net", "flat"))

@@ -139,7 +139,9 @@ class _Progress(NamedTuple):
 
 def network(model: str, settings: dict[str, Any], inputs: int, outputs: int) -> Network:
     """The hashable description of a model; arrays among the settings are kept by value."""
-    return Network(model, inputs, outputs, tuple((k, _frozen(v)) for k, v in settings.items()))
+    return Network(
+        model, inputs, outputs, tuple((k, _frozen(settings[k])) for k in sorted(settings))
+    )
 
 
 def settings_of(net: Network) -> dict[str, Any]:
