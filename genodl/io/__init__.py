@@ -8,7 +8,7 @@ from typing import Any
 _LAZY = {
     "read_variants": "genodl.io.variants",
     "iter_variants": "genodl.io.variants",
-    "ingest": "genodl.io.ingest",
+    "ingest": "genodl.io.store",
     "read_expression": "genodl.io.expression",
     "read_features": "genodl.io.tables",
     "read_samples": "genodl.io.tables",

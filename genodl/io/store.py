@@ -1,282 +1,299 @@
-"""The store: AnnData on Zarr, chunked some thousand alleles x all samples.
+"""Writing a store: resumable, atomic, in memory bounded by one chunk.
 
-Anyone opens it with `anndata.read_zarr`. genodl writes and reads its chunks itself: X lies allele
-by allele (Fortran order), so a chunk is a block, and bit-shuffling turns int8 into the two bits a
-call needs. The manifest, the attribute `genodl` of the root group, holds the SHA-256 of every
-chunk; each is checked as it is read.
+Chunks go to `OUT.partial` beside the store, each synced to disk before the journal names it. When
+the last is there the metadata follow, and one rename makes the store. A run that was killed leaves
+journal and chunks behind; the next run of the same request keeps those whose SHA-256 still holds.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import json
-from collections.abc import Iterator
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
-from anndata import AnnData, read_h5ad, read_zarr
-from numcodecs import Blosc, VLenUTF8, Zstd
 
 from genodl.errors import InputError
-from genodl.io.source import (
-    COLUMNS,
-    Block,
-    Field,
-    Region,
-    Source,
-    check_samples,
-    overlapping,
-    unknown_contig,
-)
-from genodl.values import MISSING
+from genodl.io import chunks
+from genodl.io.source import COLUMNS, Field
+from genodl.io.variants import Paths, iter_variants, open_variants, wanted_samples
 
-VERSION = 1
-JOURNAL = "journal.jsonl"
-TEXT = Zstd(level=3)
-NUMBERS = Zstd(level=3)
-DOSAGE = {
-    "GT": Blosc(cname="zstd", clevel=3, shuffle=Blosc.BITSHUFFLE),
-    "DS": Blosc(cname="zstd", clevel=3, shuffle=Blosc.SHUFFLE),
-}
-DTYPE: dict[str, Any] = {"GT": np.dtype("int8"), "DS": np.dtype("<f4")}
-NUMERIC: dict[str, Any] = {"pos": np.dtype("<i8"), "qual": np.dtype("<f4")}
+LARGEST_CHUNK = 1 << 26
+MOST_ALLELES = 4096
 
 
-def chunk_name(column: str, k: int) -> str:
-    """The file of chunk k of X or of a column of var."""
-    return f"X/0.{k}" if column == "X" else f"var/{column}/{k}"
+def ingest(
+    src: Paths,
+    out: str | PathLike[str],
+    *,
+    region: str | Sequence[str] | None = None,
+    samples: Sequence[str] | str | PathLike[str] | None = None,
+    field: Field = "GT",
+    verify: bool = False,
+) -> Path:
+    """The path of an AnnData-Zarr store holding what `read_variants` reads from `src`.
+
+    Killed at any moment, it leaves no store behind, or the former one; run again, it resumes and
+    ends with the same bytes. A store of the same request and unchanged sources is left alone.
+
+    Parameters
+    ----------
+    src, region, samples, field : as for `read_variants`
+    out : the store, a folder named .zarr; a former store there is replaced once this one is whole
+    verify : check every chunk of the finished store against its SHA-256
+
+    Raises
+    ------
+    InputError : a fault in the source, `out` is something else than a store, the disk is full,
+        another run is writing the same store, or a chunk fails the check
+    """
+    target = Path(out)
+    request = _request(src, region, samples, field)
+    _check_target(target)
+    former = chunks.read_manifest(target)
+    if former is None or former["request"] != request:
+        with _disk_faults(target):
+            _write(src, target, request, region, samples, field)
+    if verify:
+        check_store(target)
+    return target
 
 
-def encode(column: str, values: Any, chunk: int, field: str) -> bytes:
-    """A chunk's bytes; a short last one is filled up, as Zarr wants it."""
-    if column == "X":
-        whole = np.full((chunk, values.shape[1]), fill_value("X", field), DTYPE[field])
-        whole[: len(values)] = values
-        return bytes(DOSAGE[field].encode(whole))
-    if column in NUMERIC:
-        numbers = np.full(chunk, fill_value(column, field), NUMERIC[column])
-        numbers[: len(values)] = values
-        return bytes(NUMBERS.encode(numbers))
-    words = np.full(chunk, "", object)
-    words[: len(values)] = values
-    return bytes(TEXT.encode(VLenUTF8().encode(words)))
+def check_store(path: str | PathLike[str]) -> int:
+    """The number of chunks of a store, each checked against its SHA-256.
+
+    Raises
+    ------
+    InputError : not a store, or a chunk is missing or changed
+    """
+    target = Path(path)
+    manifest = chunks.read_manifest(target)
+    if manifest is None:
+        raise InputError("not a genodl store", where=str(target), mend="write it with ingest")
+    for name in manifest["sha256"]:
+        chunks.read_chunk(target, name, manifest)
+    return len(manifest["sha256"])
 
 
-def fill_value(column: str, field: str) -> Any:
-    """What stands where a chunk has no value."""
-    if column == "X":
-        return MISSING if field == "GT" else np.nan
-    return {"pos": 0, "qual": np.nan}.get(column, "")
+def _paths(src: Paths) -> list[str | PathLike[str]]:
+    """The files given."""
+    return [src] if isinstance(src, str | PathLike) else list(src)
 
 
-def metadata(manifest: dict[str, Any]) -> dict[str, Any]:
-    """path -> JSON of every Zarr metadata file, as anndata's on-disk format 0.1 wants them."""
-    alleles, chunk, samples = manifest["alleles"], manifest["chunk"], manifest["samples"]
-    root = {"encoding-type": "anndata", "encoding-version": "0.1.0", "genodl": manifest}
-    table = {"encoding-type": "dataframe", "encoding-version": "0.2.0", "_index": "_index"}
-    found = _group("", root)
-    found |= _group("obs/", {**table, "column-order": []})
-    found |= _group("var/", {**table, "column-order": list(COLUMNS)})
-    for name in ("layers", "obsm", "obsp", "uns", "varm", "varp"):
-        found |= _group(f"{name}/", {"encoding-type": "dict", "encoding-version": "0.1.0"})
-    field = manifest["field"]
-    found |= _array("X", field, (samples, alleles), (samples, chunk))
-    found |= _array("obs/_index", field, (samples,), (samples,))
-    for column in ("_index", *COLUMNS):
-        found |= _array(f"var/{column}", field, (alleles,), (chunk,))
-    return found
-
-
-def _group(prefix: str, attributes: dict) -> dict[str, Any]:
-    """The metadata of a Zarr group."""
-    return {f"{prefix}.zgroup": {"zarr_format": 2}, f"{prefix}.zattrs": attributes}
-
-
-def _array(path: str, field: str, shape: tuple, chunks: tuple) -> dict[str, Any]:
-    """The metadata of a Zarr array."""
-    column = path.rpartition("/")[2]
-    text = column != "X" and column not in NUMERIC
-    fill = fill_value(column, field)
-    codec = DOSAGE[field] if column == "X" else TEXT if text else NUMBERS
-    dtype = DTYPE[field] if column == "X" else NUMERIC.get(column)
-    meta = {
-        "zarr_format": 2,
-        "shape": list(shape),
-        "chunks": list(chunks),
-        "dtype": "|O" if dtype is None else dtype.str,
-        "compressor": codec.get_config(),
-        "fill_value": "NaN" if fill != fill else fill,
-        "filters": [{"id": "vlen-utf8"}] if text else None,
-        "order": "F" if column == "X" else "C",
+def _request(src: Paths, region: Any, samples: Any, field: Field) -> dict[str, Any]:
+    """What is asked, in terms that tell one request from another."""
+    sources = [open_variants(p) for p in _paths(src)]
+    names = wanted_samples(sources[0], samples)
+    files = [
+        {"name": s.path.name, "size": s.path.stat().st_size, "modified": s.path.stat().st_mtime_ns}
+        for s in sources
+    ]
+    return {
+        "version": chunks.VERSION,
+        "sources": files,
+        "region": [region] if isinstance(region, str) else None if region is None else [*region],
+        "samples": hashlib.sha256("\n".join(names).encode()).hexdigest(),
+        "field": field,
     }
-    kind = ("string-array", "0.2.0") if text else ("array", "0.2.0")
-    attributes = {"encoding-type": kind[0], "encoding-version": kind[1]}
-    return {f"{path}/.zarray": meta, f"{path}/.zattrs": attributes}
 
 
-def open_store(path: Path) -> Source:
-    """A store, or any .zarr or .h5ad of variants that genodl wrote, as a source."""
-    if (path / JOURNAL).exists():
+def _check_target(target: Path) -> None:
+    """Refuse to write where something else than a store stands."""
+    if target.suffix != ".zarr":
+        raise InputError("a store is named .zarr", where=str(target), mend=f"use {target}.zarr")
+    if target.exists() and chunks.read_manifest(target) is None:
         raise InputError(
-            "a half-written store", where=str(path), mend="run the same genodl ingest again"
+            "exists and is no genodl store", where=str(target), mend="choose another name"
         )
-    manifest = read_manifest(path)
-    return _open_any(path) if manifest is None else _open_chunks(path, manifest)
+    if not target.absolute().parent.is_dir():
+        raise InputError("its folder does not exist", where=str(target), mend="make the folder")
 
 
-def read_manifest(path: Path) -> dict[str, Any] | None:
-    """The manifest of a store, None for another kind of file."""
+@contextmanager
+def _disk_faults(target: Path) -> Iterator[None]:
+    """A full or read-only disk as one line."""
     try:
-        found = json.loads((path / ".zattrs").read_bytes()).get("genodl")
-    except (OSError, ValueError, AttributeError):
-        return None
-    if found is not None and found.get("version") != VERSION:
+        yield
+    except OSError as fault:
+        known = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
+        if fault.errno not in known:
+            raise
         raise InputError(
-            f"a store of version {found.get('version')}, this genodl reads {VERSION}",
-            where=str(path),
-            mend="ingest the source again",
-        )
-    return found
-
-
-def read_chunk(path: Path, name: str, manifest: dict[str, Any]) -> bytes:
-    """A chunk's bytes, refused when they are not those that were written."""
-    try:
-        raw = (path / name).read_bytes()
-    except OSError:
-        raw = b""
-    if hashlib.sha256(raw).hexdigest() != manifest["sha256"].get(name):
-        raise InputError(
-            f"chunk {name} is missing or changed",
-            where=str(path),
-            mend="ingest the source again",
-        )
-    return raw
-
-
-def _open_chunks(path: Path, manifest: dict[str, Any]) -> Source:
-    """A store written by `ingest`."""
-    samples = _words(path, "obs/_index/0", manifest, count=manifest["samples"])
-    contigs = tuple(manifest["contigs"])
-
-    def blocks(
-        columns: np.ndarray | None, regions: tuple[Region, ...] | None, field: Field
-    ) -> Iterator[Block]:
-        _check_field(path, manifest["field"], field)
-        for region in regions or ():
-            if region.contig not in contigs:
-                raise unknown_contig(path, region.contig, contigs)
-        return _chunks(path, manifest, columns, regions)
-
-    return Source(path, check_samples(path, samples), contigs, blocks)
-
-
-def _check_field(path: Path, held: str, asked: Field) -> None:
-    """Refuse a field other than the one the store holds."""
-    if held != asked:
-        raise InputError(
-            f"holds {held}, {asked} was asked for", where=str(path), mend=f"read field {held}"
-        )
-
-
-def _words(path: Path, name: str, manifest: dict[str, Any], *, count: int) -> list[str]:
-    """The first `count` texts of a chunk."""
-    return VLenUTF8().decode(TEXT.decode(read_chunk(path, name, manifest))).tolist()[:count]
-
-
-def _chunks(
-    path: Path,
-    manifest: dict[str, Any],
-    columns: np.ndarray | None,
-    regions: tuple[Region, ...] | None,
-) -> Iterator[Block]:
-    """The chunks as blocks."""
-    chunk, field = manifest["chunk"], manifest["field"]
-    for k in range(-(-manifest["alleles"] // chunk)):
-        size = min(chunk, manifest["alleles"] - k * chunk)
-        variants = {c: _column(path, c, k, size, manifest) for c in COLUMNS}
-        keep = _kept(variants, regions)
-        if keep is not None and not len(keep):
-            continue
-        raw = DOSAGE[field].decode(read_chunk(path, chunk_name("X", k), manifest))
-        dosage = np.frombuffer(raw, DTYPE[field]).reshape(chunk, -1)[:size]
-        if keep is not None:
-            variants = {
-                c: v[keep] if isinstance(v, np.ndarray) else [v[i] for i in keep]
-                for c, v in variants.items()
-            }
-            dosage = dosage[keep]
-        yield Block(variants, dosage if columns is None else dosage[:, columns])
-
-
-def _column(path: Path, column: str, k: int, size: int, manifest: dict[str, Any]) -> Any:
-    """Chunk k of a column of var."""
-    name = chunk_name(column, k)
-    if column in NUMERIC:
-        raw = NUMBERS.decode(read_chunk(path, name, manifest))
-        return np.frombuffer(raw, NUMERIC[column])[:size]
-    return _words(path, name, manifest, count=size)
-
-
-def _kept(variants: dict[str, Any], regions: tuple[Region, ...] | None) -> np.ndarray | None:
-    """The alleles inside the regions, None for all."""
-    if regions is None:
-        return None
-    pos = np.asarray(variants["pos"], np.int64)
-    length = np.array([max(len(r), 1) for r in variants["ref"]], np.int64)
-    return np.flatnonzero(overlapping(regions, variants["contig"], pos, pos + length - 1))
-
-
-def _open_any(path: Path) -> Source:
-    """An AnnData file whose X and var are as `read_variants` returns them."""
-    whole = _read_anndata(path)
-    variants = {c: whole.var[c].to_numpy() for c in COLUMNS}
-    contigs = tuple(dict.fromkeys(str(c) for c in variants["contig"]))
-    held = "GT" if whole.X.dtype == np.int8 else "DS"
-
-    def blocks(
-        columns: np.ndarray | None, regions: tuple[Region, ...] | None, field: Field
-    ) -> Iterator[Block]:
-        _check_field(path, held, field)
-        for region in regions or ():
-            if region.contig not in contigs:
-                raise unknown_contig(path, region.contig, contigs)
-        keep = _kept(variants, regions)
-        rows = np.arange(whole.n_vars) if keep is None else keep
-        dosage = np.asarray(whole.X).T[rows]
-        yield Block(
-            {c: v[rows] for c, v in variants.items()},
-            dosage if columns is None else dosage[:, columns],
-        )
-
-    return Source(path, check_samples(path, [str(s) for s in whole.obs_names]), contigs, blocks)
-
-
-def _read_anndata(path: Path) -> AnnData:
-    """The whole file, refused when it is no AnnData of variants."""
-    try:
-        whole = read_h5ad(path) if path.suffix.lower() == ".h5ad" else read_zarr(path)
-    except Exception as fault:
-        raise InputError(
-            f"not an AnnData file ({type(fault).__name__})",
-            where=str(path),
-            mend="write it with genodl ingest",
+            f"cannot be written: {(fault.strerror or '').lower()}",
+            where=str(target),
+            mend="make room and run the same command again: it resumes",
         ) from None
-    absent = [c for c in COLUMNS[:4] if c not in whole.var]
-    if absent:
+
+
+def _write(
+    src: Paths, target: Path, request: dict[str, Any], region: Any, samples: Any, field: Field
+) -> None:
+    """Write or complete `target.partial`, then rename it."""
+    partial = target.with_name(target.name + ".partial")
+    partial.mkdir(exist_ok=True)
+    with open(partial / chunks.JOURNAL, "a+", errors="replace") as journal:
+        _lock(journal, target)
+        done = _resume(partial, journal, request)
+        names = wanted_samples(open_variants(_paths(src)[0]), samples)
+        chunk = max(1, min(MOST_ALLELES, LARGEST_CHUNK // len(names)))
+        blocks = iter_variants(src, region=region, samples=samples, field=field, block=chunk)
+        # compression off the main thread is Blosc's single-threaded mode, whose bytes are stable
+        with ThreadPoolExecutor(1) as pool:
+            waiting = None
+            for k, block in enumerate(blocks):
+                if waiting is not None:
+                    waiting.result()
+                if k >= len(done):
+                    waiting = pool.submit(_add, partial, journal, done, k, block, chunk, field)
+            if waiting is not None:
+                waiting.result()
+        _finish(partial, names, done, chunk, field, request)
+    _replace(partial, target)
+
+
+def _lock(journal: TextIO, target: Path) -> None:
+    """Hold the journal alone, until it is closed."""
+    try:
+        fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
         raise InputError(
-            f"no variants: var has no column {', '.join(absent)}",
-            where=str(path),
-            mend="write it with genodl ingest, or read it as expression or features",
-        )
-    for name, default in (("id", "."), ("filter", "."), ("qual", np.nan)):
-        if name not in whole.var:
-            whole.var[name] = default
-    if not isinstance(whole.X, np.ndarray) or whole.X.dtype not in (np.int8, np.float32):
-        raise InputError(
-            "X is neither int8 (ALT dosage) nor float32 (imputed dosage), dense",
-            where=str(path),
-            mend="write it with genodl ingest",
-        )
-    return whole
+            "another run is writing it", where=str(target), mend="wait for it to end"
+        ) from None
+
+
+def _resume(partial: Path, journal: TextIO, request: dict) -> list[dict]:
+    """The chunks of a former run that hold, the journal cut after them."""
+    journal.seek(0)
+    lines = journal.read().split("\n")[:-1]
+    done: list[dict] = []
+    if lines and _parsed(lines[0]) == request:
+        for line in lines[1:]:
+            entry = _parsed(line)
+            if entry is None or not _holds(partial, entry):
+                break
+            done.append(entry)
+    if not done:
+        _clear(partial)
+    journal.seek(0)
+    journal.truncate()
+    _note(journal, request, *done)
+    return done
+
+
+def _clear(partial: Path) -> None:
+    """Remove what another request left, all but the journal."""
+    for entry in partial.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry.name != chunks.JOURNAL:
+            entry.unlink()
+
+
+def _parsed(line: str) -> dict | None:
+    """A line of the journal, None where it was torn."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _holds(partial: Path, entry: dict) -> bool:
+    """Whether the files of a journal entry are whole."""
+    return all(
+        (partial / name).is_file()
+        and hashlib.sha256((partial / name).read_bytes()).hexdigest() == digest
+        for name, digest in entry["sha256"].items()
+    )
+
+
+def _note(journal: TextIO, *entries: dict) -> None:
+    """Add lines to the journal, on disk when it returns."""
+    journal.writelines(json.dumps(e, sort_keys=True) + "\n" for e in entries)
+    journal.flush()
+    os.fsync(journal.fileno())
+
+
+def _add(
+    partial: Path, journal: TextIO, done: list[dict], k: int, block: Any, chunk: int, field: Field
+) -> None:
+    """Write one block's chunks, then name them in the journal."""
+    columns = {"X": block.X.T, "_index": block.var_names.to_numpy()}
+    columns |= {c: block.var[c].to_numpy() for c in COLUMNS}
+    digests = {}
+    for column, values in columns.items():
+        name = chunks.chunk_name(column, k)
+        digests[name] = _save(partial / name, chunks.encode(column, values, chunk, field))
+    contigs = list(dict.fromkeys(block.var["contig"]))
+    done.append({"alleles": block.n_vars, "contigs": contigs, "sha256": digests})
+    _note(journal, done[-1])
+
+
+def _save(path: Path, raw: bytes) -> str:
+    """Write a file to disk and return its SHA-256."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(raw)
+        file.flush()
+        os.fsync(file.fileno())
+    return hashlib.sha256(raw).hexdigest()
+
+
+def _finish(
+    partial: Path,
+    names: Sequence[str],
+    done: list[dict],
+    chunk: int,
+    field: Field,
+    request: dict,
+) -> None:
+    """Write the sample ids and the metadata of AnnData and Zarr."""
+    alleles = sum(d["alleles"] for d in done)
+    ids = chunks.encode("_index", np.array(names, object), len(names), field)
+    digests = {"obs/_index/0": _save(partial / "obs/_index/0", ids)}
+    for entry in done:
+        digests |= entry["sha256"]
+    manifest = {
+        "version": chunks.VERSION,
+        "request": request,
+        "field": field,
+        "samples": len(names),
+        "alleles": alleles,
+        "chunk": chunk,
+        "contigs": list(dict.fromkeys(c for d in done for c in d["contigs"])),
+        "sha256": digests,
+    }
+    for path, text in chunks.metadata(manifest).items():
+        _save(partial / path, json.dumps(text, indent=1, sort_keys=True).encode())
+
+
+def _replace(partial: Path, target: Path) -> None:
+    """Make the whole partial folder the store."""
+    (partial / chunks.JOURNAL).unlink()
+    _sync_folder(partial)
+    former = target.with_name(target.name + ".former")
+    if former.exists():
+        shutil.rmtree(former)
+    if target.exists():
+        os.rename(target, former)
+    os.rename(partial, target)
+    _sync_folder(target.absolute().parent)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def _sync_folder(path: Path) -> None:
+    """The folder's entries on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -112,7 +112,7 @@ def _opener(file: Path) -> Callable[[Path], Source]:
 
         return open_pgen
     if suffix in (".zarr", ".h5ad") or file.is_dir():
-        from genodl.io.store import open_store
+        from genodl.io.chunks import open_store
 
         return open_store
     if next(bgzf.pieces(file), b"")[:3] == b"BCF":

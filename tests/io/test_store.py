@@ -15,8 +15,8 @@ from pandas.testing import assert_frame_equal
 from test_vcf import vcf, written
 
 from genodl.errors import InputError
-from genodl.io import ingest as ingesting
-from genodl.io.ingest import check_store, ingest
+from genodl.io import store as ingesting
+from genodl.io.store import check_store, ingest
 from genodl.io.variants import iter_variants, read_variants
 
 RECORDS = [
@@ -240,7 +240,7 @@ def test_a_store_of_another_version_is_refused(source, tmp_path):
 
 KILLED = """
 import sys
-from genodl.io import ingest as ingesting
+from genodl.io import store as ingesting
 ingesting.MOST_ALLELES = 16
 print("ready", flush=True)
 for k in range(1000):
@@ -263,6 +263,7 @@ def test_a_run_killed_at_any_moment_leaves_a_whole_store_or_none(source, tmp_pat
         )
         run.stdout.readline()
         time.sleep(moments.uniform(0.05, 0.6))
+        assert run.poll() is None
         run.kill()
         run.communicate()
         if target.exists():
