@@ -20,7 +20,7 @@ from genodl.rank.null import deviate, log_p_value
 from genodl.rank.test import Fits, Tested, attributed_covariance
 
 Track = Callable[[Iterable, str, int], Iterable]
-PAD = 32  # selected features are padded to a multiple, so that few programs are compiled
+WIDTHS = (32, 128, 512, 2048, 8192)  # selected features are padded to one: few programs compiled
 MARKERS = (
     "phenotype rank marker modality contig pos ref alt locus score effect p_value q_value "
     "stability marginal_p"
@@ -97,7 +97,7 @@ def _fits(
     """What the kernel needs of one target, padded."""
     target, linear = study.targets[number], linears[number]
     count = candidates.values.shape[2]
-    width = max(PAD, -(-len(linear.selected) // PAD) * PAD)
+    width = next(w for w in WIDTHS if w >= len(linear.selected))
     places = len(target.values)
     features = np.zeros((places, width), np.float32)
     proxies = np.zeros((places, width), np.float32)

@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genodl.attribute.gradients import integrated_gradients
+from genodl.attribute import integrated_gradients
 from genodl.config import DiscoverConfig
 from genodl.pipeline.study import Study
 from genodl.screen.marginal import Screen, keep_best, scan
 from genodl.screen.residual import Target
-from genodl.screen.sparse import sparse_path
+from genodl.screen.sparse import distinct, sparse_path
 from genodl.train.ensemble import Ensemble, fit_ensemble
 
 Track = Callable[[Iterable, str, int], Iterable]
@@ -124,10 +124,12 @@ def sparse(
 
     def fit(k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         lists = [c.features[:most, k, number] for c in candidates]
-        kept = zip(lists, offsets, strict=False)
-        features = np.concatenate([f[f >= 0] + offset for f, offset in kept])
+        pairs = zip(lists, offsets, strict=False)
+        features = np.concatenate([f[f >= 0] + offset for f, offset in pairs])
         train = target.known & (study.folded.fold != k)
         x = values[:, features]
+        kept = distinct(x[train] - x[train].mean(0))
+        features, x = features[kept], x[:, kept]
         centre = x[train].mean(0)
         response = target.residual[train, k].astype(float)
         found = sparse_path(x[train] - centre, response - response.mean(), seed=config.seed + k)
@@ -159,7 +161,7 @@ def deepen(
     places = len(target.values)
     nothing = Deep(np.zeros(folds), np.zeros(places, np.float32), {}, None)
     inputs = _inputs(candidates, number, folds, config.network_inputs)
-    if config.members == 0 or config.model == "linear" or not inputs:
+    if config.members == 0 or config.model == "linear" or not len(inputs):
         return nothing
     stacked = np.concatenate([c.values[0] for c in candidates], axis=1)
     x = np.stack([stacked[:, row] for row in inputs])

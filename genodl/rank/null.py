@@ -49,14 +49,13 @@ def log_p_value(
 
     Parameters
     ----------
-    z : float, any shape, sum(A r) / sqrt(sum((A r)^2)) over held-out samples
+    z : float, any shape, sum(A r) over held-out samples, divided by its standard error
     folds : of the cross-fitting
     channels : int, shape of z, channels in which the marker varies; 0 gives log 1 = 0
-    samples : on which z rests; a self-normalised sum is brought to the scale of a t statistic
+    samples : on which the standard error rests, as those of a t statistic
     """
     z = np.asarray(z, float)
-    stretched = z * np.sqrt((samples - 1) / np.maximum(samples - z**2, 1e-3 * samples))
-    normal = _normal_scale(stretched, samples - 1)
+    normal = _normal_scale(z, samples - 1)
     result = np.zeros(z.shape)
     for count in (1, 2):
         here = channels == count

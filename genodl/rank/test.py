@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from genodl.screen.channels import Channels
 
+SANDWICH_CARRIERS = 30.0  # effective carriers at which the sandwich variance has half the say
 PROXY_R2 = 0.5  # a marker is not tested against its own close proxies
 
 
@@ -39,7 +40,7 @@ class Tested(NamedTuple):
     Attributes
     ----------
     covariance : sum of attribution times residual over held-out samples, phenotype unit squared
-    variance : sum of its squared terms
+    variance : of the covariance under the null, see `_variance`
     slope : mean over folds of the additive slope per standard deviation, phenotype unit
     stability : share of the folds whose sparse path selects the marker or a close proxy
     """
@@ -98,5 +99,24 @@ def attributed_covariance(
     put_back = jnp.einsum("kws,ks,ms->kwm", features, fits.coefficients, near)
     partial_residual = (own + put_back.reshape(places, -1)) * known[:, None]
     attribution = jnp.einsum("ckwm,ckm->kwm", by_fold, slopes).reshape(places, -1) + extra
-    terms = attribution * partial_residual
-    return Tested(terms.sum(0), (terms**2).sum(0), slopes[0].mean(0), stability)
+    attribution = attribution * known[:, None]
+    covariance = (attribution * partial_residual).sum(0)
+    variance = _variance(attribution, partial_residual, covariance, known.sum())
+    return Tested(covariance, variance, slopes[0].mean(0), stability)
+
+
+def _variance(
+    attribution: jax.Array, residual: jax.Array, covariance: jax.Array, samples: jax.Array
+) -> jax.Array:
+    """Variance of the covariance: the sandwich, shrunk to the plain one where few carry a marker.
+
+    The marker's own slope is taken out first, so that a strong effect does not hide itself.
+    """
+    power = (attribution**2).sum(0)
+    fourth = (attribution**4).sum(0)
+    rest = residual - attribution * covariance / jnp.maximum(power, 1e-30)
+    plain = (rest**2).sum(0) / samples * power
+    sandwich = (attribution**2 * rest**2).sum(0)
+    carriers = power**2 / jnp.maximum(fourth, 1e-30)
+    weight = carriers / (carriers + SANDWICH_CARRIERS)
+    return weight * sandwich + (1 - weight) * plain

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-MINIMAL_CARRIERS = 10.0  # a channel carried by fewer effective samples has no normal tail
+MINIMAL_CARRIERS = 10.0  # effective samples that must carry the second channel
 WINSOR = 4.0  # standard deviations, for the square of a heavy-tailed input
 
 
@@ -61,11 +61,11 @@ def encode(dosage: jax.Array, present: jax.Array, basis: jax.Array, clip: float)
     mean = jnp.where(known, dosage, 0).sum(0) / count
     centred = jnp.where(known, dosage - mean, 0)
     scale = jnp.sqrt((centred**2).sum(0) / rows)
-    additive, first = _standardise(centred, rows)
+    additive, first = _standardise(centred, rows, carriers=1.0)
     squared = jnp.clip(additive, -clip, clip) ** 2 * present[:, None]
     squared = squared - present[:, None] * squared.sum(0) / rows
     bent = squared - additive * (additive * squared).sum(0) / rows
-    quadratic, second = _standardise(bent, rows)
+    quadratic, second = _standardise(bent, rows, carriers=MINIMAL_CARRIERS)
     values = jnp.stack([additive, quadratic])
     values = values - jnp.einsum("nr,crm->cnm", basis, jnp.einsum("nr,cnm->crm", basis, values))
     left = (values**2).sum(1) / rows
@@ -73,9 +73,11 @@ def encode(dosage: jax.Array, present: jax.Array, basis: jax.Array, clip: float)
     return Channels(values * active[:, None, :], active, scale)
 
 
-def _standardise(values: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Unit variance, and whether enough samples carry the column."""
+def _standardise(
+    values: jax.Array, rows: jax.Array, *, carriers: float
+) -> tuple[jax.Array, jax.Array]:
+    """Unit variance, and whether enough samples, by the kurtosis, carry the column."""
     variance = (values**2).sum(0) / rows
     kurtosis = (values**4).sum(0) / rows / jnp.maximum(variance**2, 1e-30)
-    informative = (variance > 1e-6) & (kurtosis * MINIMAL_CARRIERS < rows)
+    informative = (variance > 1e-6) & (kurtosis * carriers < rows)
     return jnp.where(informative, values / jnp.sqrt(jnp.maximum(variance, 1e-12)), 0), informative

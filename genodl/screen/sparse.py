@@ -11,6 +11,8 @@ from sklearn.linear_model import lasso_path
 
 INNER_FOLDS = 5
 PENALTIES = np.geomspace(1.0, 0.05, 30)
+GAIN_Z = 1.64  # standard errors of the inner gain
+TWINS_R2 = 0.9
 SEGMENT = 6  # penalties fitted before the path is asked whether to go on
 
 
@@ -30,8 +32,9 @@ class SparseFit(NamedTuple):
 def sparse_path(features: np.ndarray, residual: np.ndarray, *, seed: int) -> SparseFit:
     """Lasso at the penalty of least inner cross-validated error.
 
-    Nothing is selected where no penalty predicts better than zero. The path runs from the largest
-    useful penalty downwards and stops once the inner error has risen for a whole segment.
+    Nothing is selected unless the inner predictions beat zero by `GAIN_Z` standard errors: a path
+    that fits noise adds it to every test. The path runs from the largest useful penalty downwards
+    and stops once the inner error has risen for a whole segment.
 
     Parameters
     ----------
@@ -54,12 +57,32 @@ def sparse_path(features: np.ndarray, residual: np.ndarray, *, seed: int) -> Spa
     inner = np.random.default_rng(seed).permutation(samples) % INNER_FOLDS
     penalties = largest * PENALTIES
     predicted = _inner_predictions(x, y, gram, product, inner, penalties)
-    error = ((y[:, None] - predicted) ** 2).mean(0)
-    best = int(error.argmin())
-    if error[best] >= (y**2).mean():
+    best = int(((y[:, None] - predicted) ** 2).mean(0).argmin())
+    gain = y**2 - (y - predicted[:, best]) ** 2
+    if gain.mean() <= GAIN_Z * gain.std() / np.sqrt(samples):
         return nothing
     whole = _path(x, y, gram, product, penalties[: best + 1], tolerance=1e-4)
     return SparseFit(whole[:, -1], predicted[:, best])
+
+
+def distinct(features: np.ndarray, *, r2: float = TWINS_R2) -> np.ndarray:
+    """Columns that are no near copies of an earlier one, int, ascending.
+
+    The path gains nothing from two columns that say the same, and crawls along their valley.
+
+    Parameters
+    ----------
+    features : float, (samples, features), centred, the most wanted first
+    r2 : squared correlation above which a later column is a copy
+    """
+    length = np.sqrt((features**2).sum(0))
+    unit = features / np.maximum(length, 1e-12)
+    copies = (unit.T @ unit) ** 2 > r2
+    kept = length > 0
+    for column in range(len(kept)):
+        if kept[column]:
+            kept[column + 1 :] &= ~copies[column, column + 1 :]
+    return np.flatnonzero(kept)
 
 
 def _inner_predictions(x, y, gram, product, inner, penalties):

@@ -1,0 +1,5 @@
+"""`python -m genodl`."""
+
+from genodl.cli import main
+
+main()
