@@ -237,18 +237,35 @@ def _cut(block: Block, start: int, stop: int) -> Block:
 
 def _unique_names() -> Callable[[pd.DataFrame], list[str]]:
     """A function that names alleles, and keeps repeats apart from one block to the next."""
-    seen: dict[str, int] = {}
+    runs: list[np.ndarray] = []
+    repeats: dict[str, int] = {}
 
     def names(variants: pd.DataFrame) -> list[str]:
-        found = []
         columns = (variants[c].tolist() for c in ("contig", "pos", "ref", "alt"))
-        for contig, pos, ref, alt in zip(*columns, strict=True):
-            name = f"{contig}:{pos}:{ref}:{alt}"
-            count = seen[name] = seen.get(name, -1) + 1
-            found.append(f"{name}-{count}" if count else name)
+        found = [f"{c}:{p}:{r}:{a}" for c, p, r, a in zip(*columns, strict=True)]
+        # names of a whole genome would outweigh a block: eight bytes of hash each do not
+        hashes = pd.util.hash_array(np.array(found, object), categorize=False)
+        fresh, first = np.unique(hashes, return_index=True)
+        known = np.ones(len(found), bool)
+        known[first] = False
+        for run in runs:
+            known |= run[np.searchsorted(run, hashes).clip(max=len(run) - 1)] == hashes
+        for i in np.flatnonzero(known):
+            count = repeats[found[i]] = repeats.get(found[i], 0) + 1
+            found[i] = f"{found[i]}-{count}"
+        _add_run(runs, fresh)
         return found
 
     return names
+
+
+def _add_run(runs: list[np.ndarray], run: np.ndarray) -> None:
+    """Keep sorted runs of falling size, so that few are searched and each is merged seldom."""
+    if len(run):
+        runs.append(run)
+    while len(runs) > 1 and len(runs[-2]) < 2 * len(runs[-1]):
+        last = runs.pop()
+        runs[-1] = np.union1d(runs[-1], last)
 
 
 def _anndata(
