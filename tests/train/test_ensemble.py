@@ -1,0 +1,243 @@
+"""Ensembles find what is planted, stay silent on noise, and come out the same every way."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+from numpy.testing import assert_allclose, assert_array_equal
+
+from genodl.errors import InputError
+from genodl.models import MODELS
+from genodl.models.tabular import LinearConfig
+from genodl.train import TrainConfig, fit_ensemble, gate, predict, predict_fn
+
+NOISE, PRODUCTS, DOMINANCE = slice(0, 10), slice(10, 12), slice(12, 14)
+SHORT = TrainConfig(rounds=6, steps=3, warmup=2, patience=2)
+
+
+def planted(seed, samples=1200, inputs=32):
+    """Tasks of noise, of two products, and of four heterozygote effects; a tenth is held out."""
+    rng = np.random.default_rng(seed)
+    frequency = rng.uniform(0.1, 0.5, (14, 1, inputs))
+    dosage = rng.binomial(2, np.broadcast_to(frequency, (14, samples, inputs)))
+    x = (dosage - dosage.mean(axis=1, keepdims=True)) / dosage.std(axis=1, keepdims=True)
+    signal = np.zeros((14, samples))
+    signal[PRODUCTS] = (
+        x[PRODUCTS, :, 3] * x[PRODUCTS, :, 9] + x[PRODUCTS, :, 20] * x[PRODUCTS, :, 7]
+    )
+    signal[DOMINANCE] = (dosage[DOMINANCE][:, :, [1, 8, 15, 30]] == 1).sum(axis=-1)
+    signal[PRODUCTS.start :] -= signal[PRODUCTS.start :].mean(axis=1, keepdims=True)
+    signal[PRODUCTS.start :] /= signal[PRODUCTS.start :].std(axis=1, keepdims=True)
+    y = np.sqrt(0.3) * signal + np.sqrt(0.7) * rng.standard_normal(signal.shape)
+    weight = np.ones(signal.shape, "f4")
+    weight[:, ::10] = 0
+    return x.astype("f4"), y.astype("f4"), weight, signal
+
+
+@pytest.fixture(scope="module")
+def found():
+    x, y, weight, signal = planted(seed=20261)
+    return fit_ensemble("mlp", {}, x, y, weight, members=5, seed=7), x, y, weight, signal
+
+
+@pytest.fixture
+def small():
+    rng = np.random.default_rng(4)
+    x = rng.standard_normal((3, 60, 5)).astype("f4")
+    y = (x[:, :, 0] + 0.1 * rng.standard_normal((3, 60))).astype("f4")
+    weight = (rng.random((3, 60)) > 0.1).astype("f4")
+    return x, y, weight
+
+
+def test_products_and_dominance_pass_the_gate(found):
+    assert (found[0].gate[PRODUCTS] > 0).all()
+    assert (found[0].gate[DOMINANCE] > 0).all()
+
+
+def test_held_out_predictions_follow_the_planted_signal(found):
+    ensemble, x, _, weight, signal = found
+    prediction = predict(ensemble, x)
+    for task in range(PRODUCTS.start, DOMINANCE.stop):
+        out = weight[task] == 0
+        assert np.corrcoef(prediction[task, out], signal[task, out])[0, 1] > 0.5
+
+
+def test_noise_is_gated_to_zero(found):
+    assert (found[0].gate[NOISE] == 0).sum() >= 9
+
+
+def test_out_of_bag_predictions_cover_the_weighted_rows_alone(found):
+    ensemble, _, _, weight, _ = found
+    assert_array_equal(np.isfinite(ensemble.out_of_bag), weight > 0)
+
+
+def test_one_task_predicts_as_all_do_and_has_finite_gradients(found):
+    ensemble, x, *_ = found
+    one = predict_fn(ensemble, 11)
+    assert_allclose(one(x[11, :50]), predict(ensemble, x, batch=500)[11, :50], rtol=1e-4, atol=1e-5)
+    gradient = jax.grad(lambda z: one(z).sum())(x[11, :5])
+    assert np.isfinite(gradient).all()
+    assert np.abs(gradient).max() > 0
+    mapped = jax.vmap(ensemble.apply)(ensemble.params, x[:, :50])
+    assert_allclose(mapped[11], one(x[11, :50]), rtol=1e-4, atol=1e-5)
+
+
+def test_the_same_seed_gives_the_same_ensemble(small):
+    one, same, other = (
+        fit_ensemble("mlp", {"hidden": (4,)}, *small, members=3, seed=s, config=SHORT)
+        for s in (1, 1, 2)
+    )
+    assert_array_equal(one.out_of_bag, same.out_of_bag)
+    assert_array_equal(predict(one, small[0]), predict(same, small[0]))
+    assert not np.array_equal(predict(one, small[0]), predict(other, small[0]))
+
+
+def test_chunks_of_tasks_give_what_all_tasks_at_once_give(small):
+    whole = fit_ensemble("linear", {}, *small, members=2, seed=1, config=SHORT)
+    chunked = fit_ensemble("linear", {}, *small, members=2, seed=1, config=replace(SHORT, memory=1))
+    assert_allclose(whole.out_of_bag, chunked.out_of_bag, rtol=1e-4, atol=1e-5)
+    assert_allclose(whole.losses, chunked.losses, rtol=1e-4, atol=1e-5)
+
+
+def test_a_shape_compiles_once(small, monkeypatch):
+    traced = []
+
+    class Counted(nnx.Module):
+        def __init__(self, config, inputs, outputs, *, rngs):
+            self.out = nnx.Linear(inputs, outputs, rngs=rngs)
+
+        def __call__(self, x, key=None):
+            traced.append(x.shape)
+            return self.out(x)
+
+        def shrink(self, amount):
+            pass
+
+    monkeypatch.setitem(MODELS, "counted", (LinearConfig, Counted))
+    x, y, weight = small
+    predict(fit_ensemble("counted", {}, x, y, weight, members=2, seed=0, config=SHORT), x)
+    first = len(traced)
+    predict(fit_ensemble("counted", {}, x + 1, -y, weight, members=2, seed=5, config=SHORT), x)
+    assert 0 < first == len(traced)
+
+
+def test_a_loss_that_is_not_finite_restarts_a_member_at_a_lower_rate(small):
+    config = replace(SHORT, learning_rate=1e19, weight_decay=0.0)
+    ensemble = fit_ensemble("linear", {}, *small, members=2, seed=0, config=config)
+    assert (ensemble.restarts > 0).all()
+    assert not ensemble.dropped.any()
+    assert np.isfinite(predict(ensemble, small[0])).all()
+
+
+def test_a_member_that_never_becomes_finite_is_dropped(small):
+    config = replace(SHORT, learning_rate=1e30)
+    ensemble = fit_ensemble("linear", {}, *small, members=2, seed=0, config=config)
+    assert ensemble.dropped.all()
+    assert_array_equal(ensemble.gate, 0.0)
+    assert np.isfinite(predict(ensemble, small[0])).all()
+
+
+def test_binary_targets_are_learnt_as_logits_and_gated_by_likelihood(small):
+    x, y, weight = small
+    config = replace(SHORT, rounds=40, learning_rate=0.05, sparsity=(0.0, 0.0), warmup=40)
+    ensemble = fit_ensemble(
+        "linear",
+        {},
+        x,
+        (y > 0).astype("f4"),
+        weight,
+        members=5,
+        seed=0,
+        config=config,
+        loss="logistic",
+    )
+    assert_array_equal(ensemble.gate, 1.0)
+    assert ((predict(ensemble, x) > 0) == (y > 0)).mean() > 0.9
+
+
+def test_many_outputs_keep_their_axis_and_their_units(small):
+    x, _, weight = small
+    y = np.stack([x[..., 0] * 100 + 50, x[..., 1] * 0.01], axis=-1)
+    config = replace(SHORT, rounds=60, learning_rate=0.05, sparsity=(0.0, 0.0), warmup=60)
+    ensemble = fit_ensemble("linear", {}, x, y, weight, members=2, seed=0, config=config)
+    prediction = predict(ensemble, x)
+    assert prediction.shape == y.shape == ensemble.out_of_bag.shape
+    assert_allclose(prediction[..., 0], y[..., 0], atol=15)
+    assert_allclose(prediction[..., 1], y[..., 1], atol=0.0015)
+
+
+def test_the_gate_is_the_least_squares_weight():
+    y = np.array([1.0, -1.0, 1.0, -1.0, 9.0, 9.0])
+    f = np.array([2.0, -2.0, 2.0, -2.0, -9.0, np.nan])
+    weight = np.array([1.0, 1.0, 1.0, 1.0, 0.0, 1.0])
+    assert gate(f, y, weight) == 0.5
+    assert gate(0.5 * y, y, np.ones(6)) == 1.0
+    assert gate(-y, y, np.ones(6)) == 0.0
+    assert gate(np.zeros(6), y, np.ones(6)) == 0.0
+
+
+def test_the_gate_opens_on_noise_less_than_once_in_twenty():
+    rng = np.random.default_rng(11)
+    draws = rng.standard_normal((2, 400, 200))
+    opened = [gate(f, y, np.ones(200)) > 0 for f, y in zip(*draws, strict=True)]
+    assert np.mean(opened) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("change", "phrase"),
+    [
+        ({"x": np.zeros((2, 4))}, "x is (2, 4)"),
+        ({"y": np.zeros((2, 5))}, "y is (2, 5)"),
+        ({"x": np.full((2, 4, 3), np.nan)}, "x is not finite in task 0, sample 0"),
+        ({"y": np.full((2, 4), np.inf)}, "y is not finite in task 0, sample 0"),
+        ({"weight": -np.ones((2, 4))}, "weight is negative"),
+        ({"loss": "square"}, "nearest 'squared'"),
+        ({"validation": 0.9}, "validation is 0.9"),
+    ],
+)
+def test_a_fault_in_the_data_is_named_in_one_line(change, phrase):
+    given = {"x": np.zeros((2, 4, 3)), "y": np.zeros((2, 4)), "weight": np.ones((2, 4))} | change
+    data = [given.pop(name) for name in ("x", "y", "weight")]
+    with pytest.raises(InputError) as caught:
+        fit_ensemble("linear", {}, *data, seed=0, **given)
+    assert phrase in str(caught.value)
+
+
+def test_targets_of_rows_without_weight_may_be_missing(small):
+    x, y, weight = small
+    missing = np.where(weight > 0, y, np.nan)
+    ensemble = fit_ensemble("linear", {}, x, missing, weight, members=2, seed=0, config=SHORT)
+    assert np.isfinite(predict(ensemble, x)).all()
+
+
+def test_eight_devices_give_what_one_gives(small, tmp_path):
+    x, y, weight = small
+    np.savez(tmp_path / "in.npz", x=x, y=y, weight=weight)
+    script = (
+        "import sys, numpy as np, jax\n"
+        "from genodl.train import TrainConfig, fit_ensemble\n"
+        "d = np.load(sys.argv[1] + '/in.npz')\n"
+        "assert jax.device_count() == 8\n"
+        "c = TrainConfig(rounds=6, steps=3, warmup=2, patience=2)\n"
+        "e = fit_ensemble('mlp', {'hidden': (4,)}, d['x'], d['y'], d['weight'], members=3,\n"
+        "                 seed=1, config=c)\n"
+        "np.savez(sys.argv[1] + '/out.npz', oob=e.out_of_bag, losses=e.losses)\n"
+    )
+    environment = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+    }
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], env=environment, check=True)
+    one = fit_ensemble("mlp", {"hidden": (4,)}, *small, members=3, seed=1, config=SHORT)
+    eight = np.load(tmp_path / "out.npz")
+    assert_allclose(eight["oob"], one.out_of_bag, rtol=1e-5, atol=1e-5)
+    assert_allclose(eight["losses"], one.losses, rtol=1e-5, atol=1e-5)
