@@ -16,7 +16,7 @@ from genodl.errors import InputError
 from genodl.io import bgzf, packed
 from genodl.io.header import Dictionary, broken, check_field, read_dictionary
 from genodl.io.index import Stretch, in_stretch, read_index, stretches
-from genodl.io.records import UNKNOWN, expand
+from genodl.io.records import UNKNOWN, check_size, expand
 from genodl.io.source import Block, Field, Region, Source, overlapping, unknown_contig
 from genodl.io.vcf import LONGEST_RECORD, ahead, bad_call, skip
 
@@ -241,6 +241,7 @@ def _decode(
     alleles = np.array([len(a) for a in records.alts], np.int64)
     first = np.concatenate([[0], np.cumsum(alleles)])
     shape = (int(first[-1]), len(names.header.samples))
+    check_size(path, alleles, shape[1])
     if field == "GT":
         dosage = np.empty(shape, np.int8)
         span = (records.layout["format"], records.layout["end"], records.layout["formats"])

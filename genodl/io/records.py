@@ -14,6 +14,7 @@ from genodl.io import calls
 from genodl.io.header import Header
 
 UNKNOWN = -1
+MOST_CALLS = 1 << 29
 _END = re.compile(r"(?:^|;)END=(\d+)(?:;|$)")
 
 
@@ -164,6 +165,16 @@ def wrong_columns(where: str, header: Header, found: int) -> InputError:
         where=where,
         mend="fetch or write the file again",
     )
+
+
+def check_size(path: Path, alleles: np.ndarray, samples: int) -> None:
+    """Refuse bytes that would swell to more calls than memory should hold at once."""
+    if alleles.sum() * samples > MOST_CALLS:
+        raise InputError(
+            f"{alleles.sum()} ALT alleles in {len(alleles)} neighbouring records",
+            where=str(path),
+            mend=f"read fewer samples, or drop records of {alleles.max()} ALT alleles",
+        )
 
 
 def expand(records: Any, alleles: np.ndarray) -> dict[str, Any]:

@@ -19,7 +19,16 @@ from genodl.errors import InputError
 from genodl.io import bgzf, calls
 from genodl.io.header import Header, check_field, read_header
 from genodl.io.index import Stretch, in_stretch, read_index, stretches
-from genodl.io.records import UNKNOWN, Records, at, expand, line_spans, records_of, wrong_columns
+from genodl.io.records import (
+    UNKNOWN,
+    Records,
+    at,
+    check_size,
+    expand,
+    line_spans,
+    records_of,
+    wrong_columns,
+)
 from genodl.io.source import (
     Block,
     Field,
@@ -173,6 +182,7 @@ def _decode(
     keys = {f: f.split(":") for f in set(records.format)}
     first = np.concatenate([[0], np.cumsum(alleles)])
     shape = (int(first[-1]), len(header.samples))
+    check_size(path, alleles, shape[1])
     span = (records.calls_begin, records.calls_end, alleles, first[:-1])
     bytes_ = np.frombuffer(text, np.uint8)
     if field == "GT":

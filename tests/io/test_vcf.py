@@ -273,3 +273,27 @@ def test_the_engine_agrees_with_the_plain_reader(tmp_path, text):
         == variants
     )
     assert_array_equal(found.X.T, np.array(dosages).reshape(len(variants), len(samples)))
+
+
+def bomb(path, unit, times):
+    """A bgzipped file that holds far more than its size says."""
+    with pysam.BGZFile(str(path), "wb") as file:
+        file.write(vcf().encode())
+        for _ in range(times):
+            file.write(unit)
+    return path
+
+
+def test_a_line_without_end_is_refused_before_it_fills_the_memory(tmp_path):
+    path = bomb(tmp_path / "x.vcf.gz", b"1" * (1 << 22), 80)
+    with pytest.raises(InputError, match="a line is longer than 256 MB"):
+        read_variants(path)
+
+
+def test_alleles_without_number_are_refused_before_they_fill_the_memory(tmp_path):
+    samples = [f"s{k}" for k in range(3000)]
+    alts = ",".join(["C"] * 200_000)
+    cells = " ".join(["0"] * len(samples))
+    path = written(tmp_path, vcf(f"1 5 . A {alts} . . . GT {cells}", samples=samples))
+    with pytest.raises(InputError, match="200000 ALT alleles in 1 neighbouring records"):
+        read_variants(path)
