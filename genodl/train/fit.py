@@ -187,9 +187,14 @@ def _model(net: Network, params: Params) -> Any:
 @lru_cache(maxsize=64)
 def _parts(net: Network) -> tuple[Any, Any, Any]:
     """Graph definition, parameters and known structure of a network."""
-    with jax.ensure_compile_time_eval():
-        model = build(net.name, settings_of(net), net.inputs, net.outputs, seed=0)
-    parts: Any = nnx.split(model, nnx.Param, ...)
+
+    def fresh() -> Any:
+        return build(net.name, settings_of(net), net.inputs, net.outputs, seed=0)
+
+    parts: Any = nnx.split(nnx.eval_shape(fresh), nnx.Param, ...)
+    if jax.tree.leaves(parts[2]):  # known structure is needed by value
+        with jax.ensure_compile_time_eval():
+            parts = nnx.split(fresh(), nnx.Param, ...)
     return parts
 
 
