@@ -15,7 +15,7 @@ import orbax.checkpoint as ocp
 
 from genodl.errors import InputError
 from genodl.train.ensemble import Ensemble
-from genodl.train.fit import network, settings_of
+from genodl.train.network import network, settings_of
 
 FORMAT = 1
 ARRAYS, MANIFEST = "arrays", "ensemble.json"

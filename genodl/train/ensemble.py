@@ -13,20 +13,13 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from genodl.errors import InputError, nearest
-from genodl.train.fit import (
-    Network,
-    TrainConfig,
-    apply,
-    initial_params,
-    minibatches,
-    network,
-    train_tasks,
-    validation_splits,
-)
+from genodl.train.draw import minibatches, validation_splits
+from genodl.train.fit import TrainConfig, train_tasks
 from genodl.train.loss import LOSSES
+from genodl.train.network import Network, apply, initial_params, network
+from genodl.train.stacking import gate, gate_by_loss
 
 CONTINUOUS = ("squared", "huber")
-GATE_Z = 1.64
 SPLIT, ORDER, INIT = range(3)  # streams of random numbers that one seed gives
 
 
@@ -122,7 +115,7 @@ def fit_ensemble(
         ]
     else:
         weights = [
-            _gate_by_loss(*each, loss=loss) for each in zip(out_of_bag, y, weight, strict=True)
+            gate_by_loss(*each, loss=loss) for each in zip(out_of_bag, y, weight, strict=True)
         ]
     return Ensemble(
         network=net,
@@ -134,36 +127,6 @@ def fit_ensemble(
         dropped=fits["dropped"],
         flat=flat,
     )
-
-
-def gate(out_of_bag: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
-    """The stacking weight of a prediction in [0, 1], 0 unless its gain is real.
-
-    The weight is the least-squares g = <f, y> / <f, f> cut to [0, 1]. It counts when the squared
-    error it saves over predicting zero exceeds 1.64 of its standard errors, by paired differences
-    of the samples.
-
-    Parameters
-    ----------
-    out_of_bag : float, (samples,) or (samples, outputs), f; nan where there is none
-    y : float, of the same shape, the target, centred
-    weight : float, (samples,), 0 = leave out
-
-    Source
-    ------
-    Stacking: Wolpert 1992; Breiman 1996. The bound is ours.
-    """
-    count = len(weight)
-    f, target = out_of_bag.reshape(count, -1), y.reshape(count, -1)
-    used = (weight > 0) & np.isfinite(f).all(axis=1)
-    f, target = f[used].astype(float), target[used].astype(float)
-    w = weight[used].astype(float)
-    power = float(w @ np.square(f).sum(axis=1))
-    if power == 0.0:
-        return 0.0
-    g = float(np.clip(w @ (f * target).sum(axis=1) / power, 0.0, 1.0))
-    saved = (np.square(target) - np.square(target - g * f)).sum(axis=1)
-    return g if _is_real(saved, w) else 0.0
 
 
 def predict(ensemble: Ensemble, x: np.ndarray, *, batch: int = 4096) -> np.ndarray:
@@ -319,7 +282,13 @@ def _in_chunks(
     tasks, samples, _ = x.shape
     members = held.shape[1]
     size = _chunk(x.shape, members=members, config=config)
-    order = minibatches(samples, config=config, seed=(seed, ORDER))
+    order = minibatches(
+        samples,
+        rounds=config.rounds,
+        steps=config.steps,
+        batch=config.batch,
+        seed=(seed, ORDER),
+    )
     key = jax.random.key(seed)
     found = []
     for start in range(0, tasks, size):
@@ -362,23 +331,3 @@ def _out_of_bag(prediction: np.ndarray, held: np.ndarray, live: np.ndarray) -> n
     total = np.where(counted[..., None], prediction, 0.0).sum(axis=1)
     count = counted.sum(axis=1)[..., None]
     return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-
-
-def _gate_by_loss(out_of_bag: np.ndarray, y: np.ndarray, weight: np.ndarray, *, loss: str) -> float:
-    """1 when the likelihood gains over the mean prediction by 1.64 standard errors, else 0."""
-    used = (weight > 0) & np.isfinite(out_of_bag).all(axis=1)
-    if not used.any():
-        return 0.0
-    w, target = weight[used].astype(float), y[used]
-    mean = np.clip(np.average(target, axis=0, weights=w), 1e-6, 1 - 1e-6)
-    flat = np.log(mean) if loss == "cross_entropy" else np.log(mean / (1 - mean))
-    each = LOSSES[loss]
-    null = np.asarray(each(jnp.broadcast_to(jnp.asarray(flat, jnp.float32), target.shape), target))
-    return float(_is_real(null - np.asarray(each(out_of_bag[used], target)), w))
-
-
-def _is_real(saved: np.ndarray, weight: np.ndarray) -> bool:
-    """Whether a weighted sum of paired gains exceeds its standard error 1.64-fold."""
-    total = float(weight @ saved)
-    error = float(np.sqrt(np.square(weight) @ np.square(saved - total / weight.sum())))
-    return total > GATE_Z * error and total > 0.0

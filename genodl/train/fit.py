@@ -7,20 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-from flax import nnx
 
 from genodl.errors import InputError
-from genodl.models import build
 from genodl.train.loss import LOSSES, weighted_mean
-
-Params = dict[str, jax.Array]
+from genodl.train.network import Network, Params, apply, shrunk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,24 +74,6 @@ class TrainConfig:
                 )
 
 
-class _Array(NamedTuple):
-    """An array as a hashable value."""
-
-    shape: tuple[int, ...]
-    dtype: str
-    data: bytes
-
-
-@dataclass(frozen=True)
-class Network:
-    """A model's name, widths and settings: hashable, so it can be static in a compiled program."""
-
-    name: str
-    inputs: int
-    outputs: int
-    settings: tuple[tuple[str, Any], ...]
-
-
 class Fit(NamedTuple):
     """What training gives; axes begin with (tasks, members).
 
@@ -135,89 +113,6 @@ class _Progress(NamedTuple):
     active: jax.Array
     dropped: jax.Array
     rounds: jax.Array
-
-
-def network(model: str, settings: dict[str, Any], inputs: int, outputs: int) -> Network:
-    """The hashable description of a model; arrays among the settings are kept by value."""
-    return Network(
-        model, inputs, outputs, tuple((k, _frozen(settings[k])) for k in sorted(settings))
-    )
-
-
-def settings_of(net: Network) -> dict[str, Any]:
-    """The settings that `network` was given."""
-    return {name: _thawed(value) for name, value in net.settings}
-
-
-@partial(jax.jit, static_argnames="net")
-def initial_params(bits: jax.Array, *, net: Network) -> Params:
-    """Fresh parameters by name, each (tasks, members, ...).
-
-    `bits` is uint32, (tasks, members, 4), the random state of each member. One member at a time,
-    by the device's own generator: mapped threefry takes seconds to compile.
-    """
-    drawn = jax.lax.map(partial(_fresh, net), bits.reshape(-1, bits.shape[-1]))
-    return {name: leaf.reshape(bits.shape[:2] + leaf.shape[1:]) for name, leaf in drawn.items()}
-
-
-def _fresh(net: Network, bits: jax.Array) -> Params:
-    """Fresh parameters of one member."""
-    key = jax.random.wrap_key_data(bits, impl="unsafe_rbg")
-    model = build(net.name, settings_of(net), net.inputs, net.outputs, seed=key)
-    return _named(net, model)
-
-
-def apply(net: Network, params: Params, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
-    """Predictions of one network, (batch, outputs); a key turns dropout on."""
-    return _model(net, params)(x, key)
-
-
-def _named(net: Network, model: Any) -> Params:
-    """The parameters of a module by name."""
-    return dict(zip(_names(net), jax.tree.leaves(nnx.state(model, nnx.Param)), strict=True))
-
-
-def _model(net: Network, params: Params) -> Any:
-    """The module that holds the parameters."""
-    graph, template, fixed = _parts(net)
-    leaves = [params[name] for name in _names(net)]
-    return nnx.merge(graph, jax.tree.unflatten(jax.tree.structure(template), leaves), fixed)
-
-
-@lru_cache(maxsize=64)
-def _parts(net: Network) -> tuple[Any, Any, Any]:
-    """Graph definition, parameters and known structure of a network."""
-
-    def fresh() -> Any:
-        return build(net.name, settings_of(net), net.inputs, net.outputs, seed=0)
-
-    parts: Any = nnx.split(nnx.eval_shape(fresh), nnx.Param, ...)
-    if jax.tree.leaves(parts[2]):  # known structure is needed by value
-        with jax.ensure_compile_time_eval():
-            parts = nnx.split(fresh(), nnx.Param, ...)
-    return parts
-
-
-def _names(net: Network) -> list[str]:
-    """A name for each parameter, such as dense0.kernel, in the order of the leaves."""
-    paths = jax.tree_util.tree_flatten_with_path(_parts(net)[1])[0]
-    keys = jax.tree_util.DictKey
-    return [".".join(str(k.key) for k in path if isinstance(k, keys)) for path, _ in paths]
-
-
-def _frozen(value: Any) -> Any:
-    """A setting as a hashable value."""
-    if isinstance(value, np.ndarray | jax.Array):
-        array = np.ascontiguousarray(value)
-        return _Array(array.shape, array.dtype.str, array.tobytes())
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _thawed(value: Any) -> Any:
-    """The setting that `_frozen` was given."""
-    if isinstance(value, _Array):
-        return np.frombuffer(value.data, value.dtype).reshape(value.shape)
-    return value
 
 
 @partial(jax.jit, static_argnames=("net", "config", "loss"))
@@ -299,42 +194,6 @@ def train_tasks(
     )
 
 
-def validation_splits(
-    weight: np.ndarray, *, members: int, parts: int, seed: tuple[int, ...]
-) -> np.ndarray:
-    """Half of its validation split that each row is in, 1 or 2, and 0 for rows outside it.
-
-    `parts` members in turn share one partition of the weighted rows and hold out a part each.
-
-    Parameters
-    ----------
-    weight : float32, (samples,)
-
-    Returns
-    -------
-    int8, (members, samples)
-    """
-    held = np.zeros((members, len(weight)), np.int8)
-    rows = np.flatnonzero(weight > 0)
-    for member in range(members):
-        drawn = np.random.default_rng((*seed, member // parts)).permutation(rows)
-        piece = np.arange(len(rows)) * 2 * parts // max(len(rows), 1)
-        mine = piece // 2 == member % parts
-        held[member, drawn[mine]] = 1 + piece[mine] % 2
-    return held
-
-
-def minibatches(samples: int, *, config: TrainConfig, seed: tuple[int, ...]) -> np.ndarray:
-    """Rows of each minibatch, int32, (rounds, steps, batch): none twice in one pass."""
-    batch = max(1, min(config.batch, samples // 4))
-    whole = samples // batch
-    drawn = np.random.default_rng(seed)
-    total = config.rounds * config.steps
-    passes = [drawn.permutation(samples)[: whole * batch] for _ in range(-(-total // whole))]
-    rows = np.concatenate(passes).reshape(-1, batch)[:total]
-    return rows.reshape(config.rounds, config.steps, batch).astype(np.int32)
-
-
 def _over_members(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function of (params, rows) over tasks, and over members that share the rows."""
     return jax.vmap(jax.vmap(function, in_axes=(0, None)), in_axes=(0, 0))
@@ -398,7 +257,7 @@ def _round(
         gradient = jax.grad(objective)(params, rows, targets, w, key)
         updates, moments = optimiser.update(gradient, moments, params)
         params = jax.tree.map(lambda p, u: p - rate * u, params, updates)
-        return (_shrunk(net, params, rate * strength) if any(config.sparsity) else params), moments
+        return (shrunk(net, params, rate * strength) if any(config.sparsity) else params), moments
 
     over: Callable[..., Any] = jax.vmap(member, in_axes=(0, 0, 0, 0, 0, None, None, None))
     over = jax.vmap(over, in_axes=(0, 0, 0, 0, None, 0, 0, None))
@@ -419,13 +278,6 @@ def _round(
         return jax.lax.scan(step, (state.params, state.moments), batches)[0]
 
     return one_round
-
-
-def _shrunk(net: Network, params: Params, amount: jax.Array) -> Params:
-    """Parameters after the model's own shrinking."""
-    model = _model(net, params)
-    model.shrink(amount)
-    return _named(net, model)
 
 
 def _keep_best(

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from genodl.errors import InputError
-from genodl.train.fit import TrainConfig, minibatches, network, settings_of, validation_splits
+from genodl.train.draw import minibatches, validation_splits
+from genodl.train.fit import TrainConfig
+from genodl.train.network import network, settings_of
 
 
 def test_members_partition_the_weighted_rows_and_leave_the_others_alone():
@@ -31,8 +33,7 @@ def test_a_task_without_weighted_rows_holds_out_none():
 
 @pytest.mark.parametrize("samples", [1, 7, 100, 900])
 def test_minibatches_repeat_no_row_within_a_pass(samples):
-    config = TrainConfig(rounds=6, steps=4, batch=64)
-    found = minibatches(samples, config=config, seed=(0,))
+    found = minibatches(samples, rounds=6, steps=4, batch=64, seed=(0,))
     batch = max(1, min(64, samples // 4))
     assert found.shape == (6, 4, batch)
     one_pass = found.reshape(-1, batch)[: samples // batch].ravel()
