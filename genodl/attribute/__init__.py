@@ -8,6 +8,8 @@ from typing import Any
 _LAZY = {
     "attribute": "genodl.attribute.methods",
     "METHODS": "genodl.attribute.methods",
+    "summarise": "genodl.attribute.summary",
+    "Summary": "genodl.attribute.summary",
     "Attribution": "genodl.attribute.result",
     "integrated_gradients": "genodl.attribute.paths",
 }

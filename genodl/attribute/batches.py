@@ -108,11 +108,12 @@ def _background(v: Any, b: Any) -> Any:
     return b
 
 
-def rows_per_batch(program: Program, samples: int, copies: int) -> int:
+def rows_per_batch(program: Program, samples: int, copies: int, most_bytes: float = np.inf) -> int:
     """Samples a batch that fit a quarter of the free memory, a multiple of the devices."""
     devices = jax.local_device_count()
     need = max(program.bytes_per_row() * COPIES * copies, 1.0)
-    fit = int(min(samples, max(free_memory() / 4 * devices // need, 1)))
+    room = min(free_memory() / 4 * devices, most_bytes)
+    fit = int(min(samples, max(room // need, 1)))
     return min(samples, max(fit - fit % devices, 1)) if fit >= devices else fit
 
 

@@ -100,26 +100,65 @@ def attribute(
     InputError : an unknown method or setting, nan in x or baseline, shapes that do not fit, rows of
         `predict` that see each other, a primitive without a rule
     """
-    chosen = method_named(method)
-    check_settings(chosen, settings, method)
-    inputs, start = checked(x, baseline, background=chosen.background)
+    inputs, start = checked(x, baseline, background=method_named(method).background)
     samples = len(jax.tree.leaves(inputs)[0])
-    pair, outputs = capture(predict, inputs, [2])
-    check_rows(pair, inputs)
-    every = output is None and outputs > 0
-    size = min(samples, batch_size or rows_per_batch(pair, samples, outputs if every else 1))
-    program, _ = capture(predict, inputs, {size, 1})
-    frozen, labels = settled(chosen, settings, inputs)
+    plan = planned(predict, inputs, method, settings, output=output, batch_size=batch_size)
+    wanted = targets(output, plan.outputs, samples)
     parts = [
-        trim(explain(program, batch, chosen, frozen, labels, every, tolerance), used)
-        for batch, used in blocks(inputs, start, targets(output, outputs, samples), size)
+        trim(explain(plan, batch, tolerance), used)
+        for batch, used in blocks(inputs, start, wanted, plan.size)
     ]
     whole = jax.tree.map(lambda *p: p[0] if len(p) == 1 else np.concatenate(p), *parts)
-    error, incomplete = completeness(whole, tolerance, every)
+    error, incomplete = completeness(whole, tolerance, plan.every)
     return Attribution(
         *(whole.values, baseline, method, whole.prediction, whole.baseline_prediction),
         *(error, incomplete, tolerance, whole.standard_error, tuple(sorted(settings.items()))),
     )
+
+
+class Plan(NamedTuple):
+    """All that is decided before the first batch.
+
+    Attributes
+    ----------
+    program : the captured callable, for batches of `size` rows and for one row
+    outputs : outputs of the callable, 0 where it returns (batch,)
+    every : whether all of them are explained
+    method, settings, labels : the method, what shapes its program, and the group of each input
+    """
+
+    program: Program
+    size: int
+    outputs: int
+    every: bool
+    method: Method
+    settings: tuple
+    labels: Any
+
+
+def planned(
+    predict: Callable[[Any], Any],
+    x: Any,
+    method: str,
+    settings: dict,
+    *,
+    output: Any,
+    batch_size: int | None,
+    samples: int | None = None,
+    most_bytes: float = np.inf,
+) -> Plan:
+    """The callable captured at the batch size that fits, and the settings checked."""
+    chosen = method_named(method)
+    check_settings(chosen, settings, method)
+    pair, outputs = capture(predict, x, [2])
+    check_rows(pair, x)
+    every = output is None and outputs > 0
+    samples = samples or len(jax.tree.leaves(x)[0])
+    copies = outputs if every else 1
+    size = min(samples, batch_size or rows_per_batch(pair, samples, copies, most_bytes))
+    fixed, labels = settled(chosen, settings, x)
+    program, _ = capture(predict, x, {size, 1})
+    return Plan(program, size, outputs, every, chosen, fixed, labels)
 
 
 def method_named(name: str) -> Method:
@@ -185,30 +224,24 @@ def targets(output: Any, outputs: int, samples: int) -> np.ndarray:
     return np.eye(max(outputs, 1), dtype=np.float32)[index]
 
 
-def explain(
-    program: Program,
-    batch: Batch,
-    chosen: Method,
-    settings: tuple,
-    labels: Any,
-    every: bool,
-    tolerance: float,
-) -> Part:
+def explain(plan: Plan, batch: Batch, tolerance: float) -> Part:
     """One batch attributed; adaptive methods take more steps for the samples that need them."""
-    adaptive = chosen.run is paths.integrated and dict(settings).get("steps") is None
-    if not adaptive:
-        return compiled(program, batch, labels, chosen, settings, every)
+
+    def run(settings: tuple) -> Part:
+        return compiled(plan.program, batch, plan.labels, plan.method, settings, plan.every)
+
+    if plan.method.run is not paths.integrated or dict(plan.settings).get("steps") is not None:
+        return run(plan.settings)
     steps = FIRST_STEPS
-    part = compiled(program, batch, None, chosen, (("steps", steps),), every)
-    _, lacking = completeness(part, tolerance, every)
+    part = run((("steps", steps),))
+    _, lacking = completeness(part, tolerance, plan.every)
     while lacking.any() and steps < MOST_STEPS:
         steps *= 2
-        finer = compiled(program, batch, None, chosen, (("steps", steps),), every)
+        finer = run((("steps", steps),))
         # Each sample keeps the first result that is good enough, whatever its batch needs.
-        part = part._replace(
-            values=jax.tree.map(partial(_where, lacking), finer.values, part.values)
-        )
-        _, lacking = completeness(part, tolerance, every)
+        values = jax.tree.map(partial(_where, lacking), finer.values, part.values)
+        part = part._replace(values=values)
+        _, lacking = completeness(part, tolerance, plan.every)
     return part
 
 
