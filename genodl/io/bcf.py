@@ -271,8 +271,8 @@ def _bad_genotype(
             where=where,
             mend="write the file again with bcftools view",
         )
-    where = f"{where}, sample {names.header.samples[sample]}"
-    return bad_call(where, code, "stored", len(records.alts[i]))
+    sample_id = names.header.samples[sample]
+    return bad_call(f"{where}, sample {sample_id}", code, "stored", len(records.alts[i]))
 
 
 def _expected(
@@ -292,8 +292,7 @@ def _expected(
     else:
         return
     values = packed.numbers(text, start, kind, length, out.shape[1])
-    fits = packed.expected(values, name == "GP", out)
-    if not fits:
+    if not packed.expected(values, name == "GP", out):
         raise InputError(
             f"{length} {name} values a sample do not fit {len(out)} ALT alleles",
             where=f"{_at(path, records.number[i])} ({records.contig[i]}:{records.pos[i]})",

@@ -67,7 +67,7 @@ def pieces(path: Path, *, offset: int = 0) -> Iterator[bytes]:
     file = _open(path)
     try:
         if offset:
-            file.seek(offset)
+            _seek(file, offset, path)
         while piece := _read(file, size, path):
             yield piece
             size = min(size * 2, LARGEST)
@@ -80,6 +80,19 @@ def pieces(path: Path, *, offset: int = 0) -> Iterator[bytes]:
 def _open(path: Path):
     """The file as a decompressed stream."""
     return pysam.BGZFile(str(path), "rb", None) if compression(path) == "bgzf" else open(path, "rb")
+
+
+def _seek(file, offset: int, path: Path) -> None:
+    """Go to a virtual offset; one that leads nowhere is the index's fault."""
+    loudness = pysam.set_verbosity(0)
+    try:
+        file.seek(offset)
+    except (OSError, OverflowError):
+        raise InputError(
+            "its index points outside it", where=str(path), mend="index again: bcftools index"
+        ) from None
+    finally:
+        pysam.set_verbosity(loudness)
 
 
 def _read(file, size: int, path: Path) -> bytes:

@@ -57,7 +57,7 @@ def read_index(path: Path) -> Index | None:
                 with pysam.BGZFile(str(file), "rb", None) as stream:
                     raw = stream.read()
                 return _parse_tbi(raw) if raw[:4] == b"TBI\1" else _parse_csi(raw)
-            except (OSError, struct.error, ValueError, UnicodeDecodeError):
+            except (OSError, struct.error, ValueError, IndexError):
                 raise InputError(
                     "not a readable index", where=str(file), mend="index again: bcftools index"
                 ) from None
@@ -80,7 +80,7 @@ def _parse_tbi(raw: bytes) -> Index:
 def _parse_csi(raw: bytes) -> Index:
     """The index of a CSI file."""
     magic, shift, depth, extra = struct.unpack_from("<4s3i", raw)
-    if magic != b"CSI\1":
+    if magic != b"CSI\1" or not (0 < shift <= 40 and 0 < depth <= 12):
         raise ValueError("not a CSI")
     names = raw[16 + NAMES_AFTER : 16 + extra].decode().split("\0") if extra else []
     (contigs,) = struct.unpack_from("<i", raw, 16 + extra)
@@ -104,6 +104,8 @@ def _bins(raw: bytes, p: int, *, loffset: bool) -> tuple[dict[int, int], int]:
             number, chunks = struct.unpack_from("<Ii", raw, p)
             p += 8
             low = 0
+        if chunks < 0:
+            raise ValueError("a negative count")
         (begin,) = struct.unpack_from("<Q", raw, p) if chunks else (low,)
         first[number] = low if loffset and low else begin
         p += 16 * chunks

@@ -64,6 +64,8 @@ class Source:
 def regions_of(region: str | Sequence[str] | None, contigs: Sequence[str]) -> tuple[Region, ...]:
     """The regions asked for, disjoint and ascending within a contig, contigs in the order asked."""
     asked = [region] if isinstance(region, str) else list(region or ())
+    if not asked:
+        raise InputError("no region asked for", where="region", mend="name one, or leave it out")
     parsed = [parse_region(text, contigs) for text in asked]
     order = list(dict.fromkeys(r.contig for r in parsed))
     return tuple(m for c in order for m in _merge([r for r in parsed if r.contig == c]))

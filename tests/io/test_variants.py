@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pysam
 import pysam.bcftools
@@ -71,6 +73,11 @@ def test_an_unknown_contig_is_refused_with_the_nearest(path):
 def test_a_region_that_is_none_is_refused(path, region):
     with pytest.raises(InputError, match="region"):
         read_variants(path, region=region)
+
+
+def test_an_empty_list_of_regions_is_refused(path):
+    with pytest.raises(InputError, match="no region asked for"):
+        read_variants(path, region=[])
 
 
 def test_samples_come_in_the_order_asked(path):
@@ -190,6 +197,27 @@ def test_an_unsorted_file_under_an_index_is_refused(tmp_path):
     (tmp_path / "b.vcf.gz.tbi").write_bytes(index)
     with pytest.raises(InputError, match="not sorted: 1:28 comes after 1:29"):
         read_variants(tmp_path / "b.vcf.gz", region="1:3-9")
+
+
+def test_an_index_of_garbage_ends_in_values_or_an_input_error(tmp_path):
+    source = written(tmp_path, vcf(*[f"1 {k} . A G . . . GT 0 0 1" for k in range(1, 99)]))
+    path = tmp_path / "x.vcf.gz"
+    pysam.tabix_compress(str(source), str(path))
+    expected = positions(path, region="1:30-40")
+    for csi in (False, True):
+        pysam.tabix_index(str(path), preset="vcf", csi=csi, force=True)
+        index = path.with_name(path.name + (".csi" if csi else ".tbi"))
+        with pysam.BGZFile(str(index), "rb") as stream:
+            content = stream.read()
+        random = np.random.default_rng(1)
+        for _ in range(150):
+            changed = bytearray(content)
+            changed[random.integers(len(content))] = random.integers(256)
+            index.write_bytes(changed)
+            # an index may lie about where a region begins, which then holds fewer records
+            with contextlib.suppress(InputError):
+                assert set(positions(path, region="1:30-40")) <= set(expected)
+        index.unlink()
 
 
 def test_the_public_names_of_the_layer_load_when_used():
