@@ -14,8 +14,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from genodl.errors import InputError
+from genodl.models.network import network, settings_of
 from genodl.train.ensemble import Ensemble
-from genodl.train.network import network, settings_of
 
 FORMAT = 1
 ARRAYS, MANIFEST = "arrays", "ensemble.json"

@@ -13,10 +13,10 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from genodl.errors import InputError, nearest
+from genodl.models.network import Network, apply, initial_params, network
 from genodl.train.draw import minibatches, validation_splits
 from genodl.train.fit import TrainConfig, train_tasks
 from genodl.train.loss import LOSSES
-from genodl.train.network import Network, apply, initial_params, network
 from genodl.train.stacking import gate, gate_by_loss
 
 CONTINUOUS = ("squared", "huber")

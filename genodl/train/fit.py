@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import optax
 
 from genodl.errors import InputError
+from genodl.models.network import Network, Params, apply, shrunk
 from genodl.train.loss import LOSSES, weighted_mean
-from genodl.train.network import Network, Params, apply, shrunk
 
 
 @dataclass(frozen=True, kw_only=True)

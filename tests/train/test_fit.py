@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from genodl.errors import InputError
+from genodl.models.network import network, settings_of
 from genodl.train.draw import minibatches, validation_splits
 from genodl.train.fit import TrainConfig
-from genodl.train.network import network, settings_of
 
 
 def test_members_partition_the_weighted_rows_and_leave_the_others_alone():
