@@ -107,7 +107,11 @@ def header_of(path: Path, lines: list[str], samples: list[str], size: int) -> He
 
 
 def check_field(path: Path, formats: frozenset[str], field: Field) -> None:
-    """Refuse a field of dosages that the header does not declare."""
+    """Refuse a field that no record can hold, when the header says so."""
+    if field == "GT" and "GT" not in formats and formats & {"DS", "GP"}:
+        raise InputError(
+            "holds imputed dosages and no genotypes", where=str(path), mend="read field DS"
+        )
     if field == "DS" and not formats & {"DS", "GP"}:
         raise InputError(
             "neither FORMAT/DS nor FORMAT/GP is declared", where=str(path), mend="read field GT"

@@ -7,6 +7,7 @@ specifications, http://samtools.github.io/hts-specs.
 
 from __future__ import annotations
 
+import logging
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import pysam
 from genodl.errors import InputError
 from genodl.io.source import Region, overlapping, unknown_contig
 
+logger = logging.getLogger(__name__)
 TBI_SHIFT, TBI_DEPTH = 14, 5
 NAMES_AFTER = 28
 
@@ -52,7 +54,11 @@ def read_index(path: Path) -> Index | None:
     """The index beside a file; None where there is none or it is older than the file."""
     for suffix in (".tbi", ".csi"):
         file = path.with_name(path.name + suffix)
-        if file.exists() and file.stat().st_mtime_ns >= path.stat().st_mtime_ns:
+        if not file.exists():
+            continue
+        if file.stat().st_mtime_ns < path.stat().st_mtime_ns:
+            logger.warning("%s is older than its file and is not used: index again", file)
+        else:
             try:
                 with pysam.BGZFile(str(file), "rb", None) as stream:
                     raw = stream.read()

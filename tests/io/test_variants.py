@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 
 import numpy as np
 import pysam
@@ -197,6 +198,17 @@ def test_an_unsorted_file_under_an_index_is_refused(tmp_path):
     (tmp_path / "b.vcf.gz.tbi").write_bytes(index)
     with pytest.raises(InputError, match="not sorted: 1:28 comes after 1:29"):
         read_variants(tmp_path / "b.vcf.gz", region="1:3-9")
+
+
+def test_an_index_older_than_its_file_is_not_used(tmp_path, caplog):
+    source = written(tmp_path, vcf(*RECORDS))
+    path = tmp_path / "x.vcf.gz"
+    pysam.tabix_compress(str(source), str(path))
+    pysam.tabix_index(str(path), preset="vcf")
+    pysam.tabix_compress(str(written(tmp_path, vcf(RECORDS[4]))), str(path), force=True)
+    os.utime(tmp_path / "x.vcf.gz.tbi", (1, 1))
+    assert positions(path, region="2") == [5]
+    assert "x.vcf.gz.tbi is older than its file" in caplog.text
 
 
 def test_an_index_of_garbage_ends_in_values_or_an_input_error(tmp_path):

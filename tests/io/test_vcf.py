@@ -178,6 +178,13 @@ def test_dosages_that_the_header_does_not_declare_are_refused(tmp_path):
         read_variants(path, field="DS")
 
 
+def test_a_file_of_dosages_alone_is_not_read_as_missing_genotypes(tmp_path):
+    meta = '##fileformat=VCFv4.2\n##FORMAT=<ID=DS,Number=A,Type=Float,Description="Dosage">\n'
+    path = written(tmp_path, vcf("1 10 . A G . . . DS 0 0 1", meta=meta))
+    with pytest.raises(InputError, match="holds imputed dosages and no genotypes; read field DS"):
+        read_variants(path)
+
+
 def test_a_sample_named_twice_is_refused(tmp_path):
     path = written(tmp_path, vcf(samples=("a", "b", "a")))
     with pytest.raises(InputError, match="sample 'a' appears twice"):
