@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,8 +16,7 @@ from genodl.pipeline.learn import Candidates, Deep, Linear
 from genodl.pipeline.study import Study
 from genodl.rank.fdr import benjamini_hochberg, cauchy_combination
 from genodl.rank.loci import clump
-from genodl.rank.null import deviate, log_p_value
-from genodl.rank.test import Fits, Tested, attributed_covariance
+from genodl.rank.test import Fits, Tested, attributed_covariance, deviate, log_p_value
 
 Track = Callable[[Iterable, str, int], Iterable]
 WIDTHS = (32, 128, 512, 2048, 8192)  # selected features are padded to one: few programs compiled
@@ -30,30 +29,40 @@ LOCI = "phenotype rank locus contig start end lead_marker n_markers p_value q_va
 
 def attribution_test(
     study: Study,
-    candidates: Candidates,
-    linears: list[Linear],
-    deeps: list[Deep],
+    candidates: Sequence[Candidates],
+    own: Sequence[Linear],
+    joint: Sequence[Linear],
+    deeps: Sequence[Deep],
+    modality: str,
     track: Track,
 ) -> list[pd.DataFrame]:
-    """One table a target, a row each marker of the modality: log_p, effect, stability."""
-    folds = len(study.folded.rows)
-    fits = [_fits(study, candidates, linears, t, folds) for t in range(len(study.targets))]
-    markers = study.cohort.modalities[candidates.modality].n_vars
-    parts: list[list[Tested]] = [[] for _ in fits]
+    """One table a target, a row each marker of the modality: log_p, effect, stability.
+
+    A marker is tested given the other loci of its modality (`own`), which is its total effect, and
+    where there are several modalities also given those (`joint`), which is its direct effect:
+    expression may carry what an alteration does, and may also carry noise that hides it.
+    """
+    mine = next(c for c in candidates if c.modality == modality)
+    numbers = range(len(study.targets))
+    fits = [[_fits(study, [mine], own[t], t, modality)] for t in numbers]
+    if len(candidates) > 1:
+        for t in numbers:
+            fits[t].append(_fits(study, candidates, joint[t], t, modality))
+    markers = study.cohort.modalities[modality].n_vars
+    parts: list[list[list[Tested]]] = [[[] for _ in fits[t]] for t in numbers]
     active = []
-    blocks = study.blocks(candidates.modality)
-    for start, width, channels in track(blocks, f"testing {candidates.modality}", markers):
+    blocks = study.blocks(modality)
+    for start, width, channels in track(blocks, f"testing {modality}", markers):
         active.append(np.asarray(channels.active)[:, :width])
-        for number, fit in enumerate(fits):
+        for t in numbers:
             size = channels.values.shape[2]
-            extra = _extra(deeps[number], candidates.modality, start, size, len(study.basis))
-            tested = attributed_covariance(channels, fit, extra, folds=folds)
-            parts[number].append(Tested(*(np.asarray(v)[:width] for v in tested)))
-    channels_active = np.concatenate(active, axis=1).sum(0)
-    return [
-        _table(study, candidates, number, Tested(*map(np.concatenate, zip(*p, strict=True))), channels_active)
-        for number, p in enumerate(parts)
-    ]
+            network = _network(deeps[t], modality, start, size, len(study.basis))
+            for view, fit in zip(parts[t], fits[t], strict=True):
+                tested = attributed_covariance(channels, fit, network)
+                view.append(Tested(*(np.asarray(v)[..., :width] for v in tested)))
+                network = jnp.zeros((1, 1), jnp.float32)  # counted once
+    varies = np.concatenate(active, axis=1)
+    return [_table(study, mine, t, [_joined(v) for v in parts[t]], varies) for t in numbers]
 
 
 def neighbours(study: Study, modality: str, config: DiscoverConfig) -> sp.csr_matrix:
@@ -92,26 +101,44 @@ def rank(
 
 
 def _fits(
-    study: Study, candidates: Candidates, linears: list[Linear], number: int, folds: int
+    study: Study, candidates: Sequence[Candidates], linear: Linear, number: int, modality: str
 ) -> Fits:
-    """What the kernel needs of one target, padded."""
-    target, linear = study.targets[number], linears[number]
-    count = candidates.values.shape[2]
-    width = next(w for w in WIDTHS if w >= len(linear.selected))
-    places = len(target.values)
-    features = np.zeros((places, width), np.float32)
-    proxies = np.zeros((places, width), np.float32)
-    coefficients = np.zeros((folds, width), np.float32)
-    if len(linear.selected):
-        column, channel = linear.selected % count, linear.selected // count
-        features[:, : len(column)] = candidates.values[channel, :, column].T
-        proxies[:, : len(column)] = candidates.values[0][:, column]
-        coefficients[:, : len(column)] = linear.coefficients
-    residual = (target.residual - linear.prediction) * target.known[:, None]
-    return Fits(*map(jnp.asarray, (residual, features, proxies, coefficients)))
+    """What the kernel needs of one target, padded: a path over `candidates`, tested on one."""
+    target = study.targets[number]
+    offsets = np.cumsum([0, *(2 * c.values.shape[2] for c in candidates)])
+    index = next(i for i, c in enumerate(candidates) if c.modality == modality)
+    mine, count = candidates[index], candidates[index].values.shape[2]
+    here = (linear.selected >= offsets[index]) & (linear.selected < offsets[index + 1])
+    selected, coefficients = linear.selected[here] - offsets[index], linear.coefficients[:, here]
+    width = next(w for w in WIDTHS if w >= len(selected))
+    places = np.arange(len(target.values))
+    features = np.zeros((len(places), width), np.float32)
+    proxies = np.zeros((len(places), width), np.float32)
+    chosen = np.zeros((len(coefficients), width), np.float32)
+    if len(selected):
+        column, channel = selected % count, selected // count
+        held_out = coefficients[study.folded.fold].astype(np.float32)
+        features[:, : len(column)] = mine.values[channel, :, column].T * held_out
+        proxies[:, : len(column)] = mine.values[0][:, column]
+        chosen[:, : len(column)] = coefficients != 0
+    prediction = linear.prediction[places, study.folded.fold]
+    residual = (target.marginal - prediction) * target.known
+    known = target.known.astype(np.float32)
+    freedom = np.float32(_freedom(study, number))
+    return Fits(*map(jnp.asarray, (residual, known, freedom, features, proxies, chosen)))
 
 
-def _extra(deep: Deep, modality: str, start: int, size: int, places: int) -> jnp.ndarray:
+def _freedom(study: Study, number: int) -> int:
+    """Samples of a target less covariates and the marker itself."""
+    return max(int(study.targets[number].known.sum()) - study.basis.shape[1] - 1, 1)
+
+
+def _joined(parts: list[Tested]) -> Tested:
+    """The blocks of one target, end to end."""
+    return Tested(*(np.concatenate(v, axis=-1) for v in zip(*parts, strict=True)))
+
+
+def _network(deep: Deep, modality: str, start: int, size: int, places: int) -> jnp.ndarray:
     """The network's attributions to the markers of a block, (places, size)."""
     if modality not in deep.attribution:
         return jnp.zeros((1, 1), jnp.float32)
@@ -123,16 +150,14 @@ def _extra(deep: Deep, modality: str, start: int, size: int, places: int) -> jnp
 
 
 def _table(
-    study: Study, candidates: Candidates, number: int, tested: Tested, active: np.ndarray
+    study: Study, candidates: Candidates, number: int, views: list[Tested], active: np.ndarray
 ) -> pd.DataFrame:
-    """Statistics of every marker of one target."""
+    """Statistics of every marker of one target; effect and stability are of the first view."""
     target = study.targets[number]
     samples = int(target.known.sum())
-    z = np.where(
-        tested.variance > 0, tested.covariance / np.sqrt(np.maximum(tested.variance, 1e-30)), 0
-    )
-    log_p = log_p_value(z, folds=len(study.folded.rows), channels=active, samples=samples)
-    freedom = max(samples - study.basis.shape[1] - 1, 1)
+    freedom = _freedom(study, number)
+    log_p = log_p_value([v.z for v in views], active=active, freedom=freedom)
+    tested = views[0]
     marginal = candidates.marginal[:, number].astype(float)
     # z is on the null variance: r = z / sqrt(samples)
     r2 = np.minimum(marginal**2 / samples, 1 - 1e-12)

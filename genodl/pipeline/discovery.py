@@ -66,7 +66,9 @@ def discover(
     joint, own, deeps = _learn(study, candidates, config, track)
     tables: list[dict[str, pd.DataFrame]] = [{} for _ in study.targets]
     for c in candidates:
-        tested = attribution_test(study, c, own[c.modality], deeps, track)
+        tested = attribution_test(
+            study, candidates, own[c.modality], joint, deeps, c.modality, track
+        )
         for table, found in zip(tables, tested, strict=True):
             table[c.modality] = found
     near = {c.modality: neighbours(study, c.modality, config) for c in candidates}

@@ -2,121 +2,146 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from scipy import stats
+from scipy.special import ndtri_exp
 
+from genodl.rank.fdr import cauchy_combination
 from genodl.screen.channels import Channels
 
-SANDWICH_CARRIERS = 30.0  # effective carriers at which the sandwich variance has half the say
 PROXY_R2 = 0.5  # a marker is not tested against its own close proxies
+SANDWICH_CARRIERS = 1_000.0  # effective carriers at which the sandwich variance has half the say
+# what the combined p-value gives to the additive channel, to both channels, to the network
+WEIGHTS = (0.7, 0.3, 0.5)
 
 
 class Fits(NamedTuple):
     """What the folds learnt of one phenotype, laid out fold by fold.
 
-    `places` is folds * width, the padded samples in the order of the folds.
-
     Attributes
     ----------
-    residual : float32, (places, folds), of the phenotype on covariates and on the prediction of
-        the fold in that column; 0 where the phenotype is unknown and in padding
-    features : float32, (places, selected), channel values of the features any fold selected
+    residual : float32, (places,), of the phenotype on the covariates and on the prediction of the
+        fold that held the place out; 0 where the phenotype is unknown and in padding
+    known : float32, (places,), 1 where the phenotype is known
+    freedom : float32, (), samples known less covariates
+    features : float32, (places, selected), channel values of the features any fold selected, times
+        the coefficient in the fold that held the place out
     proxies : float32, (places, selected), the additive channel of their markers
-    coefficients : float32, (folds, selected), in the unit of the phenotype
+    chosen : float32, (folds, selected), 1 where the fold selected the feature
     """
 
     residual: jax.Array
+    known: jax.Array
+    freedom: jax.Array
     features: jax.Array
     proxies: jax.Array
-    coefficients: jax.Array
+    chosen: jax.Array
 
 
 class Tested(NamedTuple):
-    """Sums of the attribution test over a block of markers, each (markers,) unless said.
+    """The attribution test over a block of markers.
 
     Attributes
     ----------
-    covariance : sum of attribution times residual over held-out samples, phenotype unit squared
-    variance : of the covariance under the null, see `_variance`
-    slope : mean over folds of the additive slope per standard deviation, phenotype unit
-    stability : share of the folds whose sparse path selects the marker or a close proxy
+    z : float32, (3, markers): additive channel; the other channel given the additive one; the
+        network's attribution. 0 where there is nothing to test
+    slope : float32, (markers,), conditional additive slope, phenotype unit a standard deviation
+    stability : float32, (markers,), share of the folds whose sparse path selects the marker or a
+        close proxy
     """
 
-    covariance: jax.Array
-    variance: jax.Array
+    z: jax.Array
     slope: jax.Array
     stability: jax.Array
 
 
-@partial(jax.jit, static_argnames=("folds",))
-def attributed_covariance(
-    channels: Channels, fits: Fits, extra: jax.Array, *, folds: int
-) -> Tested:
-    """Attribute the held-out residual to each marker and sum the evidence over folds.
+@jax.jit
+def attributed_covariance(channels: Channels, fits: Fits, network: jax.Array) -> Tested:
+    """Covariance of each marker's attribution with the held-out residual, over its error.
 
-    In each fold a marker is attributed its conditional slopes, learnt on the training samples,
-    times its channels, plus `extra`, what the fold's network attributes to it. The sum of that
-    attribution times the held-out partial residual is the covariance the marker explains. The
-    partial residual leaves out what the fold's model says of all other loci and puts back what it
-    says of the marker and of its close proxies (r2 of `PROXY_R2` and above), so a tag is neither
-    robbed by its twin nor credited with a neighbouring locus.
+    A marker is attributed its slope times its channel, the slope learnt on all other samples
+    (left one out); summed over samples the attribution times the residual is the square of the
+    score less its expectation, so the test of that sum is the two-sided test of the score. The
+    network's attributions are those of the fold that held the sample out, and tested one-sided.
+
+    The residual leaves out what the fold's model, which never saw the sample, says of all other
+    loci, and puts back what it says of the marker and of its close proxies (r2 of `PROXY_R2` and
+    above): a tag is neither robbed by its twin nor credited with a neighbouring locus.
 
     Parameters
     ----------
     channels : of a block of markers, values (2, places, markers)
     fits : of one phenotype
-    extra : float32, (places, markers) or (1, 1), the network's attributions of held-out samples
-    folds : number of folds; `places` is a multiple of it
+    network : float32, (places, markers) or (1, 1), gated attributions of held-out places
     """
-    places = fits.residual.shape[0]
-    width = places // folds
-    held = jnp.repeat(jnp.arange(folds), width, total_repeat_length=places)
-    known = (fits.residual != 0).any(1)
-    values = channels.values * known[None, :, None]
+    values = channels.values * fits.known[None, :, None]
     likeness = jnp.einsum("nm,ns->ms", channels.values[0], fits.proxies)
     length = jnp.sqrt((channels.values[0] ** 2).sum(0)[:, None] * (fits.proxies**2).sum(0))
-    likeness = likeness / jnp.maximum(length, 1e-12)
-    near = (likeness**2 >= PROXY_R2).astype(values.dtype)
-    chosen = (fits.coefficients != 0).astype(values.dtype)
-    stability = ((near @ chosen.T) > 0).mean(1)
+    near = (likeness / jnp.maximum(length, 1e-12)) ** 2 >= PROXY_R2
+    near = near.astype(values.dtype)
+    stability = ((near @ fits.chosen.T) > 0).mean(1)
+    residual = (fits.residual[:, None] + fits.features @ near.T) * fits.known[:, None]
 
-    # scores of the training samples: all samples less the fold's own
-    by_fold = values.reshape(2, folds, width, -1)
-    features = fits.features.reshape(folds, width, -1)
-    overlap = jnp.einsum("ckwm,kws->ckms", by_fold, features)
-    overlap = overlap.sum(1, keepdims=True) - overlap
-    returned = jnp.einsum("ckms,ks,ms->ckm", overlap, fits.coefficients, near)
-    training = fits.residual * (held[:, None] != jnp.arange(folds))
-    squares = (by_fold**2).sum(2)
-    squares = jnp.maximum(squares.sum(1, keepdims=True) - squares, 1e-6)
-    slopes = (jnp.einsum("cnm,nk->ckm", values, training) + returned) / squares
-    slopes = jnp.where(channels.active[:, None, :], slopes, 0)
-
-    own = jnp.take_along_axis(fits.residual, held[:, None], axis=1)
-    put_back = jnp.einsum("kws,ks,ms->kwm", features, fits.coefficients, near)
-    partial_residual = (own + put_back.reshape(places, -1)) * known[:, None]
-    attribution = jnp.einsum("ckwm,ckm->kwm", by_fold, slopes).reshape(places, -1) + extra
-    attribution = attribution * known[:, None]
-    covariance = (attribution * partial_residual).sum(0)
-    variance = _variance(attribution, partial_residual, covariance, known.sum())
-    return Tested(covariance, variance, slopes[0].mean(0), stability)
+    first = values[0]
+    overlap = (first * values[1]).sum(0) / jnp.maximum((first**2).sum(0), 1e-12)
+    second = values[1] - first * overlap
+    directions = (first, second, network * fits.known[:, None])
+    z = jnp.stack([_score(each, residual, fits) for each in directions])
+    active = jnp.concatenate([channels.active, jnp.ones_like(channels.active[:1])])
+    slope = (first * residual).sum(0) / jnp.maximum((first**2).sum(0), 1e-12)
+    return Tested(jnp.where(active, z, 0), slope, stability)
 
 
-def _variance(
-    attribution: jax.Array, residual: jax.Array, covariance: jax.Array, samples: jax.Array
-) -> jax.Array:
-    """Variance of the covariance: the sandwich, shrunk to the plain one where few carry a marker.
+def _score(direction: jax.Array, residual: jax.Array, fits: Fits) -> jax.Array:
+    """Covariance of a direction with the residual over its standard error, (markers,).
 
-    The marker's own slope is taken out first, so that a strong effect does not hide itself.
+    The variance is the sandwich, shrunk to the plain one where few samples carry the direction,
+    since their own few residuals tell little. The direction's slope is taken out first, so that a
+    strong effect does not hide itself.
     """
-    power = (attribution**2).sum(0)
-    fourth = (attribution**4).sum(0)
-    rest = residual - attribution * covariance / jnp.maximum(power, 1e-30)
-    plain = (rest**2).sum(0) / samples * power
-    sandwich = (attribution**2 * rest**2).sum(0)
-    carriers = power**2 / jnp.maximum(fourth, 1e-30)
+    covariance = (direction * residual).sum(0)
+    power = (direction**2).sum(0)
+    rest = residual - direction * covariance / jnp.maximum(power, 1e-30)
+    plain = (rest**2).sum(0) / fits.freedom * power
+    sandwich = (direction**2 * rest**2).sum(0) * fits.known.sum() / fits.freedom
+    carriers = power**2 / jnp.maximum((direction**4).sum(0), 1e-30)
     weight = carriers / (carriers + SANDWICH_CARRIERS)
-    return weight * sandwich + (1 - weight) * plain
+    variance = weight * sandwich + (1 - weight) * plain
+    return jnp.where(power > 1e-12, covariance / jnp.sqrt(jnp.maximum(variance, 1e-30)), 0)
+
+
+def log_p_value(views: Sequence[np.ndarray], *, active: np.ndarray, freedom: int) -> np.ndarray:
+    """Natural log of the p-value of each marker, (markers,).
+
+    The additive channel is tested with one degree of freedom, both channels with two, a network's
+    attribution one-sided; the parts that a marker has are brought together by the Cauchy
+    combination with `WEIGHTS`, which holds whatever their dependence.
+
+    Parameters
+    ----------
+    views : float, (3, markers) each, see `Tested.z`: the marker given the other loci of its
+        modality, or of all; the last row is 0 where no network adds anything
+    active : bool, (2, markers), channels in which the marker varies; log p is 0 where none
+    freedom : samples less covariates; the scores are t statistics
+    """
+    parts, used = [], []
+    for z in views:
+        normal = np.sign(z) * -ndtri_exp(stats.t.logsf(np.abs(np.asarray(z, float)), freedom))
+        one = np.log(2) + stats.norm.logsf(np.abs(normal[0]))
+        two = -(normal[0] ** 2 + normal[1] ** 2) / 2
+        parts += [one, two, stats.norm.logsf(normal[2])]
+        used += [active[0], active[0] & active[1], active[0] & (z[2] != 0)]
+    chosen = np.stack(used)
+    part, marker = np.nonzero(chosen)
+    weight = np.array(WEIGHTS)[part % len(WEIGHTS)]
+    return cauchy_combination(np.stack(parts)[chosen], marker, active.shape[1], weight=weight)
+
+
+def deviate(log_p: np.ndarray) -> np.ndarray:
+    """The normal deviate with this log upper tail, exact far beyond underflow."""
+    return -ndtri_exp(np.minimum(log_p, -1e-12))
