@@ -46,7 +46,8 @@ class Program:
         rows = leaves[0].shape[0]
         if rows not in self.code.jaxprs:
             raise KeyError(f"captured for {sorted(self.code.jaxprs)} rows, called with {rows}")
-        found = evaluate(self.code.jaxprs[rows], self.consts[rows], leaves)[0]
+        closed = core.ClosedJaxpr(self.code.jaxprs[rows], self.consts[rows])
+        found = evaluate(closed, leaves)[0]
         return found[:, None] if found.ndim == 1 else found
 
     def tree_flatten(self) -> tuple[tuple, Code]:

@@ -94,7 +94,7 @@ def scan(step: Step, m: list, multipliers: Multipliers, moving_out: MovingOut) -
 
     def states(consts: list, first: list, inputs: list) -> list:
         def turn(carry: list, x: list) -> tuple[list, list]:
-            out = evaluate(body.jaxpr, body.consts, [*consts, *carry, *x])
+            out = evaluate(body, [*consts, *carry, *x])
             return out[: count[1]], carry
 
         return lax.scan(turn, list(first), list(inputs), reverse=params["reverse"], **options)[1]
@@ -152,10 +152,10 @@ def loop(step: Step, m: list, multipliers: Multipliers, moving_out: MovingOut) -
         )
 
     def on(consts: list, carry: list) -> list:
-        return evaluate(body.jaxpr, body.consts, [*consts, *carry])
+        return evaluate(body, [*consts, *carry])
 
     def more(state: tuple) -> jax.Array:
-        return evaluate(condition.jaxpr, condition.consts, [*asked, *state[1]])[0]
+        return evaluate(condition, [*asked, *state[1]])[0]
 
     turns, _ = lax.while_loop(more, lambda s: (s[0] + 1, on(fixed, s[1])), (0, list(start)))
 

@@ -30,6 +30,21 @@ class Batch(NamedTuple):
     rows: jax.Array
 
 
+class Found(NamedTuple):
+    """What a method gives that has more to tell than the values.
+
+    Attributes
+    ----------
+    values : as x
+    standard_error : as x, None where nothing is sampled
+    baseline_prediction : (batch,), where the method computed it on its way
+    """
+
+    values: Any
+    standard_error: Any = None
+    baseline_prediction: Any = None
+
+
 def explained(predict: Predict, target: jax.Array) -> Predict:
     """The explained number of each sample, (batch,), from all outputs."""
 
@@ -59,7 +74,7 @@ def input_x_gradient(predict: Predict, batch: Batch) -> Any:
 
 def smoothgrad(
     predict: Predict, batch: Batch, *, draws: int = 32, noise: float = 0.1, seed: int = 0
-) -> tuple[Any, Any]:
+) -> Found:
     """Mean gradient under Gaussian noise on the input, and its standard error.
 
     Parameters
@@ -88,7 +103,7 @@ def smoothgrad(
 
     keys = jax.random.split(jax.random.key(seed), draws)
     total, _ = jax.lax.scan(draw, no_moments(batch.x), keys)
-    return mean_and_error(total)
+    return Found(*mean_and_error(total))
 
 
 def no_moments(like: Any) -> tuple:

@@ -15,7 +15,8 @@ import numpy as np
 from genodl.attribute import gradients, paths, perturb, rescale
 from genodl.attribute.batches import blocks, checked, rows_per_batch
 from genodl.attribute.capture import Program, capture
-from genodl.attribute.gradients import Batch
+from genodl.attribute.gradients import Batch, Found, explained
+from genodl.attribute.layout import fast
 from genodl.attribute.result import Attribution
 from genodl.errors import InputError, nearest
 
@@ -260,26 +261,28 @@ def compiled(
     if "group_count" in options:
         options["groups"] = (labels, options.pop("group_count"))
 
-    def one(target: jax.Array) -> tuple[Any, Any]:
-        found = chosen.run(program, batch._replace(target=target), **options)
-        return found if isinstance(found, tuple) else (found, None)
+    def number(z: Any, target: jax.Array) -> jax.Array:
+        return explained(program, target)(z)
 
-    leaf = jax.tree.leaves(batch.x)[0]
-    target = batch.target.astype(leaf.dtype)
-    if every:
-        outputs = target.shape[1]
-        each = jnp.broadcast_to(
-            jnp.eye(outputs, dtype=leaf.dtype)[:, None], (outputs, *target.shape)
-        )
-        values, error = jax.vmap(one, out_axes=-1)(each)
-    else:
-        values, error = one(target)
+    def one(target: jax.Array) -> Part:
+        found = explained_by(chosen, program, batch._replace(target=target), options)
+        start = found.baseline_prediction
+        if start is None:
+            start = _start(partial(number, target=target), batch, chosen.background)
+        return Part(found.values, found.standard_error, number(batch.x, target), start)
 
-    def number(z: Any) -> jax.Array:
-        found = program(z)
-        return found if every else jnp.where(target != 0, found * target, 0).sum(axis=-1)
+    target = batch.target.astype(jax.tree.leaves(batch.x)[0].dtype)
+    if not every:
+        return fast(one, target)
+    outputs = target.shape[1]
+    each = jnp.broadcast_to(jnp.eye(outputs, dtype=target.dtype)[:, None], (outputs, *target.shape))
+    return fast(jax.vmap(one, out_axes=-1), each)
 
-    return Part(values, error, number(batch.x), _start(number, batch, chosen.background))
+
+def explained_by(chosen: Method, program: Program, batch: Batch, options: dict) -> Found:
+    """What a method gives, whether values alone or more."""
+    found = chosen.run(program, batch, **options)
+    return found if isinstance(found, Found) else Found(found)
 
 
 def _start(number: Callable, batch: Batch, background: bool) -> jax.Array:
@@ -287,7 +290,7 @@ def _start(number: Callable, batch: Batch, background: bool) -> jax.Array:
     rows = len(batch.rows)
 
     def full(b: Any) -> jax.Array:
-        # One shared row is predicted once.
+        # One shared row is predicted once, for all samples and each of their targets.
         found = number(b)
         return jnp.broadcast_to(found, (rows, *found.shape[1:]))
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from genodl.attribute.gradients import (
     Batch,
+    Found,
     Predict,
     along,
     check_shapes,
@@ -167,9 +168,7 @@ def over_members(predict: Predict, batch: Batch, *, steps: int) -> Any:
     return jax.tree.unflatten(tree, [t / it.members[0].shape[0] for t in total])
 
 
-def at_draws(
-    predict: Predict, batch: Batch, which: jax.Array, points: jax.Array
-) -> tuple[Any, Any]:
+def at_draws(predict: Predict, batch: Batch, which: jax.Array, points: jax.Array) -> Found:
     """Mean and standard error at given members and points of the path, (draws, batch)."""
     leaves, tree = jax.tree.flatten(batch.x)
     it = lifted(predict, batch)
@@ -182,7 +181,7 @@ def at_draws(
         return moments(carry, it.share(slope, [member_of(m, member) for m in it.members])), None
 
     mean, error = mean_and_error(jax.lax.scan(draw, no_moments(leaves), (which, points))[0])
-    return jax.tree.unflatten(tree, mean), jax.tree.unflatten(tree, error)
+    return Found(jax.tree.unflatten(tree, mean), jax.tree.unflatten(tree, error))
 
 
 def drawn(

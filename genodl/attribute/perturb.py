@@ -15,6 +15,7 @@ import numpy as np
 
 from genodl.attribute.gradients import (
     Batch,
+    Found,
     Predict,
     along,
     explained,
@@ -184,7 +185,7 @@ def spread(scores: jax.Array, labels: Any, count: int) -> Any:
     return jax.tree.map(lambda g: (scores / size)[:, g], labels)
 
 
-def permutation(predict: Predict, batch: Batch, *, groups: Any = None) -> tuple[Any, Any]:
+def permutation(predict: Predict, batch: Batch, *, groups: Any = None) -> Found:
     """Mean fall of the prediction as each group takes the values of background samples.
 
     The standard error is that of the mean over the background. Source: Breiman 2001, section 10,
@@ -205,7 +206,7 @@ def permutation(predict: Predict, batch: Batch, *, groups: Any = None) -> tuple[
 
     like = jnp.zeros((len(batch.rows), count), whole.dtype)
     mean, error = mean_and_error(jax.lax.scan(falls, no_moments(like), members)[0])
-    return spread(mean, labels, count), spread(error, labels, count)
+    return Found(spread(mean, labels, count), spread(error, labels, count))
 
 
 def shapley(
@@ -242,7 +243,7 @@ def shapley(
     like = jnp.zeros((len(batch.rows), count), jax.tree.leaves(batch.x)[0].dtype)
     total, _ = jax.lax.scan(draw, no_moments(like), jnp.arange(rounds))
     mean, error = mean_and_error(total)
-    return spread(mean, labels, count), spread(error, labels, count)
+    return Found(spread(mean, labels, count), spread(error, labels, count))
 
 
 def mixed(x: Any, member: Any, labels: Any, present: jax.Array) -> Any:

@@ -23,6 +23,7 @@ BILINEAR = {"mul", "dot_general", "conv_general_dilated"}
 LINEAR_IN_FIRST = {"div", "gather", "dynamic_slice"}
 
 Opener = Callable[[Any], "core.ClosedJaxpr | None"]
+Do = Callable[[Any, Sequence[Any]], list]
 
 
 class Split(NamedTuple):
@@ -43,11 +44,22 @@ def inline(closed: core.ClosedJaxpr, opener: Opener = plain_call) -> core.Closed
     """The same program without the calls that `opener` opens, so that every primitive is seen."""
     if all(opener(e) is None for e in closed.jaxpr.eqns):
         return closed
+    return rewritten(closed, opening(opener))
 
-    def run(*leaves: Any) -> list:
-        return evaluate(closed.jaxpr, closed.consts, leaves, opener)
 
-    return jax.make_jaxpr(run)(*shapes(closed.jaxpr.invars))
+def opening(opener: Opener) -> Do:
+    """Equations done as they are, but for the calls that `opener` opens."""
+
+    def do(eqn: Any, operands: Sequence[Any]) -> list:
+        inner = opener(eqn)
+        return apply(eqn, operands) if inner is None else evaluate(inner, operands, do)
+
+    return do
+
+
+def rewritten(closed: core.ClosedJaxpr, do: Do) -> core.ClosedJaxpr:
+    """The program with each equation done in another way."""
+    return jax.make_jaxpr(lambda *z: evaluate(closed, z, do))(*shapes(closed.jaxpr.invars))
 
 
 def shapes(variables: Sequence[Any]) -> list[jax.ShapeDtypeStruct]:
@@ -60,11 +72,8 @@ def read(env: dict, atom: Any) -> Any:
     return atom.val if isinstance(atom, core.Literal) else env[atom]
 
 
-def apply(eqn: Any, operands: Sequence[Any], opener: Opener | None = None) -> list:
+def apply(eqn: Any, operands: Sequence[Any]) -> list:
     """The outputs of one equation, as a list."""
-    inner = opener(eqn) if opener else None
-    if inner is not None:
-        return evaluate(inner.jaxpr, inner.consts, operands, opener)
     params = eqn.primitive.get_bind_params(eqn.params)
     # jax before 0.7 returned the functions beside the parameters, later among them.
     functions, params = params if isinstance(params, tuple) else ((), params)
@@ -72,23 +81,20 @@ def apply(eqn: Any, operands: Sequence[Any], opener: Opener | None = None) -> li
     return list(found) if eqn.primitive.multiple_results else [found]
 
 
-def evaluate(
-    jaxpr: core.Jaxpr, consts: Sequence[Any], leaves: Sequence[Any], opener: Opener | None = None
-) -> list:
-    """The outputs of a jaxpr, as a list."""
-    env = environment(jaxpr, consts, leaves, opener)
-    return [read(env, v) for v in jaxpr.outvars]
+def evaluate(closed: core.ClosedJaxpr, leaves: Sequence[Any], do: Do = apply) -> list:
+    """The outputs of a program, as a list."""
+    env = environment(closed, leaves, do)
+    return [read(env, v) for v in closed.jaxpr.outvars]
 
 
-def environment(
-    jaxpr: core.Jaxpr, consts: Sequence[Any], leaves: Sequence[Any], opener: Opener | None = None
-) -> dict:
-    """The value of every variable of a jaxpr."""
-    env: dict = dict(zip(jaxpr.constvars, consts, strict=True))
+def environment(closed: core.ClosedJaxpr, leaves: Sequence[Any], do: Do = apply) -> dict:
+    """The value of every variable of a program."""
+    jaxpr = closed.jaxpr
+    env: dict = dict(zip(jaxpr.constvars, closed.consts, strict=True))
     env |= dict(zip(jaxpr.invars, leaves, strict=True))
     for eqn in jaxpr.eqns:
         operands = [read(env, v) for v in eqn.invars]
-        env |= dict(zip(eqn.outvars, apply(eqn, operands, opener), strict=True))
+        env |= dict(zip(eqn.outvars, do(eqn, operands), strict=True))
     return env
 
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from genodl.attribute import control
-from genodl.attribute.gradients import Batch, Predict
+from genodl.attribute.gradients import Batch, Found, Predict, explained
 from genodl.attribute.program import apply, environment, inline, read
 from genodl.attribute.rules import ELEMENTWISE, INDEXED, LINEAR, RULES, Step, number, secant
 from genodl.errors import InputError
@@ -256,11 +256,11 @@ def multipliers(
     """Multipliers of the inputs of a program, seen by the sample and by the reference."""
     whole = inline(closed, opener)
     trace = follow(whole, x, moving, zero=zero)
-    reference = {} if zero else environment(whole.jaxpr, whole.consts, b)
+    reference = {} if zero else environment(whole, b)
     return back(trace, reference, m_outs, zero=zero)
 
 
-def deeplift(predict: Predict, batch: Batch) -> Any:
+def deeplift(predict: Predict, batch: Batch) -> Found:
     """Contributions of differences from one reference, by the rescale rule.
 
     Source: Shrikumar, Greenside and Kundaje 2017, section 3.5.1; products and maxima as in
@@ -270,7 +270,7 @@ def deeplift(predict: Predict, batch: Batch) -> Any:
     return deeplift_shap(predict, batch._replace(baseline=members))
 
 
-def deeplift_shap(predict: Predict, batch: Batch) -> Any:
+def deeplift_shap(predict: Predict, batch: Batch) -> Found:
     """Mean DeepLIFT over a background set. Source: Lundberg and Lee 2017, section 4.2."""
     leaves, tree = jax.tree.flatten(batch.x)
     closed = captured(predict, tree, leaves)
@@ -278,19 +278,22 @@ def deeplift_shap(predict: Predict, batch: Batch) -> Any:
     members = [jnp.moveaxis(b, 1, 0) for b in jax.tree.leaves(batch.baseline)]
     chosen, references = reference_runs(predict, tree, trace, closed, members)
 
-    def add(total: list, member: tuple) -> tuple[list, None]:
+    def add(total: list, member: tuple) -> tuple[list, Any]:
         starts, run = member
         reference = dict(zip(chosen, run or rerun(closed, chosen, starts, leaves), strict=True))
+        out = read(trace.env | reference, trace.jaxpr.outvars[0])
         found = back(trace, reference, [batch.target], zero=False)
         shares = [
             0 * x if m is None else m * (x - b)
             for m, x, b in zip(found, leaves, starts, strict=True)
         ]
-        return [t + s for t, s in zip(total, shares, strict=True)], None
+        start = explained(lambda _: out, batch.target)(None)
+        return [t + s for t, s in zip(total, shares, strict=True)], start
 
-    total, _ = jax.lax.scan(add, [jnp.zeros_like(x) for x in leaves], (members, references))
-    count = members[0].shape[0]
-    return jax.tree.unflatten(tree, [t / count for t in total])
+    zero = [jnp.zeros_like(x) for x in leaves]
+    total, before = jax.lax.scan(add, zero, (members, references))
+    mean = jax.tree.unflatten(tree, [t / members[0].shape[0] for t in total])
+    return Found(mean, None, before.mean(axis=0))
 
 
 def lrp(predict: Predict, batch: Batch) -> Any:
@@ -328,7 +331,7 @@ def reference_runs(
     twin = dict(zip(closed_variables(closed), closed_variables(single), strict=True))
 
     def one(starts: list) -> list:
-        env = environment(single.jaxpr, single.consts, starts)
+        env = environment(single, starts)
         return [env[twin[v]] for v in chosen]
 
     return chosen, jax.vmap(one)(members)
@@ -355,5 +358,5 @@ def alike(whole: core.ClosedJaxpr, single: core.ClosedJaxpr) -> bool:
 def rerun(closed: core.ClosedJaxpr, chosen: list, starts: list, leaves: list) -> list:
     """The moving variables for references given row by row."""
     spread = [jnp.broadcast_to(b, x.shape) for b, x in zip(starts, leaves, strict=True)]
-    env = environment(closed.jaxpr, closed.consts, spread)
+    env = environment(closed, spread)
     return [env[v] for v in chosen]

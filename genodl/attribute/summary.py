@@ -161,10 +161,11 @@ class Totals:
             raise InputError("no samples", where="summarise", mend="give at least one")
         mean, absolute = jax.tree.map(lambda v: v / samples, self.sums[:2])
         return Summary(
-            samples,
-            mean,
-            absolute,
-            *self.sums[2:],
+            samples=samples,
+            mean=mean,
+            mean_absolute=absolute,
+            covariance=self.sums[2],
+            variance=self.sums[3],
             incomplete=self.incomplete,
             worst_error=self.worst,
         )

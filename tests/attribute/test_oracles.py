@@ -148,8 +148,8 @@ def test_expected_gradients_at_the_same_draws_are_captums_gradient_shap():
     points = np.random.uniform(0, 1, 5 * draws).reshape(5, draws).T  # noqa: NPY002
     target = jnp.eye(3)[jnp.ones(5, int)]
     batch = Batch(jnp.asarray(x), jnp.asarray(background)[None], target, jnp.arange(5))
-    found, _ = at_draws(net.predict, batch, jnp.asarray(which), jnp.asarray(points))
-    close(found, expected.numpy())
+    found = at_draws(net.predict, batch, jnp.asarray(which), jnp.asarray(points))
+    close(found.values, expected.numpy())
 
 
 def test_occlusion_is_captums():
@@ -207,8 +207,8 @@ def test_gradient_explainer_agrees_at_the_same_draws():
     points = jnp.asarray([p[1] for p in pairs]).reshape(3, draws).T
     target = jnp.eye(3)[jnp.ones(3, int)]
     batch = Batch(jnp.asarray(x), jnp.asarray(background)[None], target, jnp.arange(3))
-    found, _ = at_draws(net.predict, batch, which, points)
-    close(found, expected[..., 1], 1e-5)
+    found = at_draws(net.predict, batch, which, points)
+    close(found.values, expected[..., 1], 1e-5)
 
 
 def test_shapley_values_are_shaps_exact_explainer():
