@@ -189,6 +189,8 @@ def settled(chosen: Method, settings: dict, x: Any) -> tuple[tuple, Any]:
     labels = None
     if "groups" in inspect.signature(chosen.run).parameters:
         labels, fixed["group_count"] = perturb.numbered(settings.get("groups"), x)
+    if chosen.run is perturb.ism:
+        fixed.setdefault("onehot", perturb.is_onehot(x))
     return tuple(sorted(fixed.items())), labels
 
 

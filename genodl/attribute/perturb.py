@@ -95,10 +95,15 @@ def box(shape: tuple[int, ...], corner: jax.Array, size: tuple[int, ...]) -> jax
     return inside
 
 
-def ism(predict: Predict, batch: Batch) -> Any:
+def ism(predict: Predict, batch: Batch, *, onehot: bool = False) -> Any:
     """Change of the prediction by every single substitution, (batch, length, channels).
 
-    Each input is one-hot over its last axis. Zero where the base is the one already there.
+    Zero where the letter is the one already there; a position without a letter takes each in turn.
+
+    Parameters
+    ----------
+    onehot : whether every position is known to hold a letter, which saves asking for it again;
+        `attribute` finds out itself
     """
     leaves, tree = jax.tree.flatten(batch.x)
     if any(v.ndim != 3 for v in leaves):
@@ -112,17 +117,42 @@ def ism(predict: Predict, batch: Batch) -> Any:
     found = []
     for place, leaf in enumerate(leaves):
         length, channels = leaf.shape[1:]
+        letters = jnp.argmax(leaf, axis=-1)
+        first = 1 if onehot else 0
 
-        def change(mutation: jax.Array, place: int = place, channels: int = channels) -> jax.Array:
-            base = jax.nn.one_hot(mutation % channels, channels, dtype=leaves[place].dtype)
+        def change(
+            mutation: jax.Array,
+            place: int = place,
+            channels: int = channels,
+            letters: jax.Array = letters,
+        ) -> jax.Array:
+            site, shift = mutation[0], mutation[1]
+            letter = (letters[:, site] + shift) % channels
+            base = jax.nn.one_hot(letter, channels, dtype=leaves[place].dtype)
             mutant = list(leaves)
-            mutant[place] = leaves[place].at[:, mutation // channels].set(base)
+            mutant[place] = leaves[place].at[:, site].set(base)
             return number(jax.tree.unflatten(tree, mutant)) - whole
 
-        together = max(1, min(MUTANTS // leaf.shape[0], length * channels))
-        changes = jax.lax.map(change, jnp.arange(length * channels), batch_size=together)
-        found.append(changes.T.reshape(leaf.shape[0], length, channels))
+        shifts = np.arange(first, channels)
+        sites = np.stack(np.meshgrid(np.arange(length), shifts, indexing="ij"), axis=-1)
+        together = max(1, min(MUTANTS // leaf.shape[0], sites.shape[0] * sites.shape[1]))
+        changes = jax.lax.map(change, jnp.asarray(sites.reshape(-1, 2)), batch_size=together)
+        changes = changes.T.reshape(leaf.shape[0], length, len(shifts))
+        changes = jnp.pad(changes, ((0, 0), (0, 0), (first, 0)))
+        # From shifts of the letter that is there to letters.
+        back = (jnp.arange(channels) - letters[..., None]) % channels
+        found.append(jnp.take_along_axis(changes, back, axis=-1))
     return jax.tree.unflatten(tree, found)
+
+
+def is_onehot(x: Any) -> bool:
+    """Whether every position of every sequence holds exactly one letter."""
+
+    def one(v: Any) -> bool:
+        values = np.asarray(v)
+        return bool(((values == 0) | (values == 1)).all() and (values.sum(axis=-1) == 1).all())
+
+    return all(one(v) for v in jax.tree.leaves(x))
 
 
 def numbered(groups: Any, x: Any) -> tuple[Any, int]:

@@ -94,6 +94,15 @@ def test_substitutions_of_a_linear_sequence_model_are_differences_of_weights():
     assert_allclose(found.values, np.broadcast_to(weight, x.shape) - present, atol=1e-5)
 
 
+def test_a_position_without_a_letter_takes_each_in_turn():
+    weight = drawn(6, 4)
+    x = np.eye(4, dtype=np.float32)[[[0, 1, 2, 3, 0, 1]]]
+    x[0, 2] = 0
+    found = attribute(lambda z: (z * weight).sum(axis=(1, 2)), x, baseline=0, method="ism")
+    present = (x * weight).sum(axis=2, keepdims=True)
+    assert_allclose(found.values, np.broadcast_to(weight, x.shape) - present, atol=1e-5)
+
+
 def test_groups_span_the_parts_of_the_input_and_share_equally():
     x = {"a": np.ones((2, 3), np.float32), "b": np.ones((2, 2), np.float32)}
     groups = {"a": ["g", "g", "h"], "b": ["h", "g"]}
