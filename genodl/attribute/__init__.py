@@ -10,6 +10,9 @@ _LAZY = {
     "METHODS": "genodl.attribute.methods",
     "summarise": "genodl.attribute.summary",
     "Summary": "genodl.attribute.summary",
+    "interact": "genodl.attribute.interactions",
+    "Interactions": "genodl.attribute.interactions",
+    "assess": "genodl.attribute.faithfulness",
     "Attribution": "genodl.attribute.result",
     "integrated_gradients": "genodl.attribute.paths",
 }
