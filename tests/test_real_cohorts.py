@@ -1,0 +1,70 @@
+"""What is known of real cohorts is found again, at a small size, through the command line."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+import pytest
+
+pytestmark = pytest.mark.real_data
+FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
+FDR = 0.1
+SMALL = ("--members", 0, "--folds", 5, "--checks", 0)
+
+
+def script(name: str) -> ModuleType:
+    """A benchmark as a module."""
+    if str(FOLDER) not in sys.path:
+        sys.path.append(str(FOLDER))
+    return importlib.import_module(name)
+
+
+@pytest.fixture(scope="module")
+def loci(data) -> pd.DataFrame:
+    return pd.read_csv(data / "yeast" / "expected_loci.tsv", sep="\t")
+
+
+def test_the_causal_locus_of_yeast_traits_comes_first(data, loci, tmp_path):
+    chosen = loci[loci["phenotype"].isin(["LEU1", "ENA1"])]
+    found = script("yeast").variants_alone(data / "yeast", tmp_path, chosen, *SMALL)
+    assert [entry["phenotype"] for entry in found["phenotypes"]] == ["LEU1", "ENA1"]
+    for entry in found["phenotypes"]:
+        assert entry["rank"] == 1, entry
+        assert entry["q_value"] < FDR, entry
+
+
+def test_expression_is_added_and_the_traits_own_gene_left_out(data, loci, tmp_path):
+    found = script("yeast").with_expression(data / "yeast", tmp_path, loci, "URA1", *SMALL)
+    assert found["tested"] == {"expression": 6215, "variants": 3244}
+    assert not found["own_gene_tested"]
+    assert found["reported"] == ["expression", "variants"]
+    assert found["rank"] == 1
+
+
+def test_textbook_alterations_of_cell_lines_come_first(data, tmp_path):
+    gdsc, folder = script("gdsc"), data / "gdsc"
+    names = ["Nutlin-3a (-):1047", "Dabrafenib:1373", "Nilotinib:1013"]
+    gdsc.discover(folder, tmp_path / "out", names, *SMALL, expression=False)
+    markers = script("_record").table(tmp_path / "out" / "markers.tsv")
+    assert list(markers["phenotype"].unique()) == names
+    for entry in gdsc.textbook(markers):
+        assert entry["rank"] == 1, entry
+        assert entry["q_value"] < FDR, entry
+
+
+@pytest.mark.parametrize("cohort", ["yeast", "gdsc"])
+def test_permuted_phenotypes_give_uniform_p_values_and_hardly_a_discovery(data, tmp_path, cohort):
+    permuted = script("permuted")
+    settings = {"permutations": 1, "members": 0, "folds": 5, "seed": 1}
+    found = permuted.run(data, cohort, tmp_path / "run", **settings)
+    assert found["runs"] == 7
+    # three or more of seven have a chance of 3 % where a discovery has one of 10 %
+    assert found["runs_with_discovery"] <= 2
+    for level, most in permuted.BOUNDS.items():
+        entry = found["below"][str(level)]
+        assert entry["share"] - 3 * entry["standard_error"] <= most, (level, entry)
+        assert entry["share"] > 0 or level < 0.01
