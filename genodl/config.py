@@ -5,11 +5,15 @@ from __future__ import annotations
 import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from genodl.errors import InputError, nearest
+
+KindAsked = Literal["auto", "quantitative", "binary", "multiclass", "survival"]
+MODELS = ("auto", "linear", "mlp")
+LATER_MODELS = ("pathway", "cnn", "lstm", "gru", "attention", "fusion")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +23,7 @@ class DiscoverConfig:
     Attributes
     ----------
     kind : of the phenotypes; "auto" reads it off the column
-    model : network of the ensemble; "auto" is the best measured default
+    model : network of the ensemble; "auto" is the best measured default, "linear" trains none
     folds : of the cross-fitting
     members : networks a fold; 0 trains none
     fdr : false discovery rate at which loci are reported
@@ -29,11 +33,12 @@ class DiscoverConfig:
     call_rate, maf, min_carriers : filters of the markers
     candidates : features that the screen of each training fold passes on
     network_inputs : markers a network sees
+    pair_markers : markers whose pairwise products each fold scans; 0 scans none
     locus_r2, locus_window : LD (r2) and distance (bp) within which variants form one locus
     checks : permuted replicates of the self-check, shared among the phenotypes
     """
 
-    kind: Literal["auto", "quantitative", "binary", "multiclass", "survival"] = "auto"
+    kind: KindAsked = "auto"
     model: str = "auto"
     folds: int = 10
     members: int = 8
@@ -46,6 +51,7 @@ class DiscoverConfig:
     min_carriers: int = 3
     candidates: int = 300
     network_inputs: int = 96
+    pair_markers: int = 2_000
     locus_r2: float = 0.1
     locus_window: int = 3_000_000
     checks: int = 5
@@ -64,6 +70,7 @@ class DiscoverConfig:
             "maf": (0 <= self.maf < 0.5, "between 0 and 0.5"),
             "candidates": (self.candidates >= 1, "at least 1"),
             "network_inputs": (self.network_inputs >= 1, "at least 1"),
+            "pair_markers": (self.pair_markers >= 0, "0 or more"),
             "locus_r2": (0 < self.locus_r2 <= 1, "above 0 and at most 1"),
             "locus_window": (self.locus_window >= 0, "0 or more"),
             "checks": (self.checks >= 0, "0 or more"),
@@ -75,6 +82,39 @@ class DiscoverConfig:
                     where=f"option {name.replace('_', '-')}",
                     mend="change it",
                 )
+        _check_kind(self.kind)
+        _check_model(self.model)
+
+
+def _check_kind(kind: str) -> None:
+    """Refuse a kind of phenotype that is unknown or not analysed."""
+    known = get_args(KindAsked)
+    if kind not in known:
+        raise InputError(
+            f"no kind named {kind!r}", where="option kind", mend=f"use one of {', '.join(known)}"
+        )
+    if kind in ("multiclass", "survival"):
+        raise InputError(
+            f"{kind} phenotypes are not analysed yet",
+            where="option kind",
+            mend="use auto, quantitative or binary",
+        )
+
+
+def _check_model(model: str) -> None:
+    """Refuse a model that is unknown or that discovery does not train."""
+    if model in LATER_MODELS:
+        raise InputError(
+            f"discovery does not train {model!r} yet",
+            where="option model",
+            mend=f"use one of {', '.join(MODELS)}",
+        )
+    if model not in MODELS:
+        raise InputError(
+            f"no model named {model!r}",
+            where="option model",
+            mend=f"use one of {', '.join(MODELS)}",
+        )
 
 
 def read(path: Path | None, **given: Any) -> DiscoverConfig:
@@ -84,9 +124,13 @@ def read(path: Path | None, **given: Any) -> DiscoverConfig:
     ------
     InputError : the file is not TOML, or holds an unknown key or a value of the wrong kind
     """
-    table = _table(path) if path else {}
-    table |= {name: value for name, value in given.items() if value is not None}
-    return _validated(table, where=str(path) if path else "options")
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if path is None:
+        return _validated(chosen, where="options")
+    table = _table(path)
+    # on its own first, so that a fault of the file is told from a fault of the options
+    _validated(table, where=str(path))
+    return _validated(table | chosen, where="options")
 
 
 def _table(path: Path) -> dict[str, Any]:
@@ -95,14 +139,20 @@ def _table(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             return tomllib.load(file)
     except OSError as fault:
+        reason = (fault.strerror or str(fault)).lower()
         raise InputError(
-            f"cannot be read ({fault.strerror})", where=str(path), mend="check the path"
+            f"cannot be read ({reason})", where=str(path), mend="give a TOML file"
+        ) from None
+    except UnicodeDecodeError:
+        raise InputError(
+            "is not UTF-8 text", where=str(path), mend="save it as UTF-8 TOML"
         ) from None
     except tomllib.TOMLDecodeError as fault:
         raise InputError(f"is not TOML ({fault})", where=str(path), mend="correct it") from None
 
 
 def _validated(table: dict[str, Any], *, where: str) -> DiscoverConfig:
+    """The settings, each of its kind and in its range."""
     known = list(DiscoverConfig.__dataclass_fields__)
     for key in table:
         if key not in known:
@@ -112,11 +162,21 @@ def _validated(table: dict[str, Any], *, where: str) -> DiscoverConfig:
     try:
         return TypeAdapter(DiscoverConfig).validate_python(table)
     except ValidationError as fault:
-        first = fault.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InputError(
-            f"{place}: {first['msg']} (found {first['input']!r})", where=where, mend="correct it"
-        ) from None
+        raise _as_input_error(fault, where=where) from None
+
+
+def _as_input_error(fault: ValidationError, *, where: str) -> InputError:
+    """The first fault pydantic found, in one line."""
+    first = fault.errors()[0]
+    own = first.get("ctx", {}).get("error")
+    if isinstance(own, InputError):
+        what, _, mend = str(own).rpartition("; ")
+        return InputError(what, where=where, mend=mend) if where != "options" else own
+    place = ".".join(str(part) for part in first["loc"][:1])
+    expected = first["msg"][:1].lower() + first["msg"][1:]
+    return InputError(
+        f"{place} is {first['input']!r}, {expected}", where=where, mend=f"correct {place}"
+    )
 
 
 def as_dict(config: DiscoverConfig) -> dict[str, Any]:

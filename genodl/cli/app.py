@@ -1,7 +1,8 @@
-"""The commands of genodl."""
+"""The commands of genodl: parse, call one function, print."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,113 +10,104 @@ from typing import Annotated
 import typer
 
 from genodl import __version__
+from genodl.cli import options
 from genodl.errors import InputError
 
+INTERRUPTED, PIPE_CLOSED = 130, 141  # 128 + the number of the signal
 app = typer.Typer(
     name="genodl",
     help="Genetic markers behind a trait, from calibrated attributions of JAX networks.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-Out = Annotated[Path, typer.Option("--out", help="Folder of the results.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; a user's fault is one line on stderr and exit code 2."""
     try:
-        sys.exit(app(arguments, standalone_mode=False) or 0)
+        status = app(arguments, prog_name="genodl", standalone_mode=False) or 0
     except InputError as fault:
         _fail(str(fault))
     except (typer.Abort, KeyboardInterrupt):
         print("genodl: interrupted", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except Exception as fault:
         # typer brings its own copy of click's exceptions: known by what they can say
         if not (hasattr(fault, "format_message") and hasattr(fault, "exit_code")):
             raise
-        _fail(" ".join(fault.format_message().split()) + " See genodl --help.")
+        _fail(" ".join(fault.format_message().split()).rstrip(".") + "; see genodl --help")
+    sys.exit(status)
 
 
 def _fail(line: str) -> None:
+    """One line, exit code 2."""
     print(f"genodl: {line}", file=sys.stderr)
     sys.exit(2)
 
 
+def _say(*lines: object) -> None:
+    """Results on stdout; a reader that has left, such as `head`, ends the command quietly."""
+    try:
+        print(*lines, sep="\n", flush=True)
+    except BrokenPipeError:
+        # the interpreter must not try to flush again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(PIPE_CLOSED) from None
+
+
 def _version(asked: bool) -> None:
     if asked:
-        print(__version__)
+        _say(__version__)
         raise typer.Exit
 
 
-@app.callback()
-def options(
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Genetic markers behind a trait, from calibrated attributions of JAX networks."""
+    if context.invoked_subcommand is None:
+        _say(context.get_help())
 
 
 @app.command()
 def discover(
-    samples: Annotated[Path, typer.Option(help="Sample table, the sample id first.")],
-    out: Out,
-    phenotype: Annotated[
-        list[str] | None,
-        typer.Option(help="Column, or A,B,..., or @FILE with one name a line; repeats."),
-    ] = None,
-    survival: Annotated[str | None, typer.Option(help="TIME,EVENT columns.")] = None,
-    variants: Annotated[
-        list[Path] | None, typer.Option(help="VCF, BCF, PLINK or store; repeats for contigs.")
-    ] = None,
-    expression: Annotated[Path | None, typer.Option(help="h5ad or delimited matrix.")] = None,
-    features: Annotated[
-        list[str] | None, typer.Option(help="NAME=PATH of a further modality; repeats.")
-    ] = None,
-    covariates: Annotated[
-        list[str] | None, typer.Option(help="Columns a,b or @FILE; text is one-hot encoded.")
-    ] = None,
-    drop_markers: Annotated[
-        list[str] | None,
-        typer.Option(help="Markers to leave out, such as the phenotype's own gene."),
-    ] = None,
-    pcs: Annotated[int | None, typer.Option(help="Principal components as covariates.")] = None,
-    group: Annotated[str | None, typer.Option(help="Column kept within a fold.")] = None,
-    kind: Annotated[str | None, typer.Option(help="auto, quantitative or binary.")] = None,
-    model: Annotated[str | None, typer.Option(help="Network, or auto, or linear.")] = None,
-    folds: Annotated[int | None, typer.Option(help="Folds [default: 10].")] = None,
-    members: Annotated[int | None, typer.Option(help="Networks a fold [default: 8].")] = None,
-    fdr: Annotated[float | None, typer.Option(help="Reported FDR [default: 0.1].")] = None,
-    checks: Annotated[
-        int | None, typer.Option(help="Permuted replicates of the self-check [default: 5].")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed [default: 0].")] = None,
-    config: Annotated[Path | None, typer.Option(help="Settings as TOML.")] = None,
+    samples: options.Samples,
+    out: options.Out,
+    phenotype: options.Phenotype = None,
+    survival: options.Survival = None,
+    variants: options.Variants = None,
+    expression: options.Expression = None,
+    features: options.Features = None,
+    genes: options.Genes = None,
+    pathways: options.Pathways = None,
+    gene_window: options.GeneWindow = None,
+    covariates: options.Covariates = None,
+    drop_markers: options.DropMarkers = None,
+    pcs: options.Pcs = None,
+    group: options.Group = None,
+    kind: options.Kind = None,
+    model: options.Model = None,
+    folds: options.Folds = None,
+    members: options.Members = None,
+    fdr: options.Fdr = None,
+    checks: options.Checks = None,
+    seed: options.RunSeed = None,
+    config: options.Config = None,
 ) -> None:
     """Rank the markers and loci behind phenotypes, with p-values that hold."""
     from genodl import config as settings
     from genodl.cli import run
 
-    if survival:
-        raise InputError(
-            "survival is not analysed yet",
-            where="--survival",
-            mend="give a quantitative or binary --phenotype",
-        )
+    run.refuse_unbuilt(survival=survival, genes=genes, pathways=pathways, gene_window=gene_window)
     chosen = settings.read(
         config,
-        pcs=pcs,
-        group=group,
-        kind=kind,
-        model=model,
-        folds=folds,
-        members=members,
-        fdr=fdr,
-        checks=checks,
-        seed=seed,
+        **{"pcs": pcs, "group": group, "kind": kind, "model": model, "folds": folds},
+        **{"members": members, "fdr": fdr, "checks": checks, "seed": seed},
     )
     inputs = run.Inputs(
         samples=samples,
@@ -131,27 +123,27 @@ def discover(
         drop=drop_markers or [],
         config=chosen,
     )
-    print("\n".join(lines))
+    _say(*lines)
 
 
 @app.command()
-def demo(out: Out = Path("demo"), seed: Seed = 0) -> None:
+def demo(out: options.Out = Path("demo"), seed: options.Seed = 0) -> None:
     """Plant markers in a simulated cohort, find them, and compare."""
     from genodl.cli.demo import run_demo
 
-    print("\n".join(run_demo(out, seed=seed)))
+    _say(*run_demo(out, seed=seed))
 
 
 @app.command()
 def simulate(
-    out: Out,
-    samples: Annotated[int, typer.Option(help="Samples.")] = 1000,
-    variants: Annotated[int, typer.Option(help="Variants.")] = 5000,
-    genes: Annotated[int, typer.Option(help="Genes with expression; 0 for none.")] = 500,
-    markers: Annotated[str, typer.Option(help="What is planted, such as mixed.")] = "mixed",
-    h2: Annotated[float, typer.Option(help="Share of variance the markers explain.")] = 0.5,
-    kind: Annotated[str, typer.Option(help="quantitative or binary.")] = "quantitative",
-    seed: Seed = 0,
+    out: options.Out,
+    samples: options.SampleCount = 1000,
+    variants: options.VariantCount = 5000,
+    genes: options.GeneCount = 500,
+    markers: options.Markers = "mixed",
+    h2: options.Heritability = 0.5,
+    kind: options.SimulatedKind = "quantitative",
+    seed: options.Seed = 0,
 ) -> None:
     """Write a simulated cohort with planted markers: VCF, h5ad, sample and truth tables."""
     from genodl import simulate as simulation
@@ -166,30 +158,33 @@ def simulate(
         kind=kind,
     )
     for name, path in simulation.write(made, out).items():
-        print(f"{name}\t{path}")
+        _say(f"{name}\t{path}")
 
 
 @app.command()
 def ingest(
-    src: Annotated[list[Path], typer.Argument(help="VCF, BCF or PLINK; several for contigs.")],
-    out: Annotated[Path, typer.Option(help="Store to write, X.zarr.")],
-    region: Annotated[list[str] | None, typer.Option(help="C or C:B-E; repeats.")] = None,
-    samples: Annotated[Path | None, typer.Option(help="File of sample ids, one a line.")] = None,
-    field: Annotated[str, typer.Option(help="GT or DS.")] = "GT",
-    verify: Annotated[bool, typer.Option("--verify", help="Check every chunk.")] = False,
+    src: options.Source,
+    out: options.Store,
+    region: options.Region = None,
+    samples: options.SampleList = None,
+    field: options.Field = "GT",
+    verify: options.Verify = False,
 ) -> None:
     """Write variants as an AnnData-Zarr store; resumable and atomic."""
     from genodl.cli import run
 
-    print("\n".join(run.ingest(src, out, region=region, samples=samples, field=field, verify=verify)))
+    _say(run.ingest(src, out, region=region, samples=samples, field=field, verify=verify))
 
 
 @app.command()
-def report(directory: Annotated[Path, typer.Argument(help="Folder of a finished run.")]) -> None:
+def report(directory: options.Directory) -> None:
     """Render report.html and the figures of a finished run again."""
+    from genodl.cli.progress import display
     from genodl.report import render
 
-    print(render(directory))
+    with display() as shown, shown.step("drawing"):
+        page = render(directory)
+    _say(page)
 
 
 @app.command()
@@ -198,23 +193,13 @@ def doctor() -> None:
     from genodl.cli.doctor import examine
 
     lines, healthy = examine()
-    print("\n".join(lines))
+    _say(*lines)
     raise typer.Exit(0 if healthy else 1)
 
 
 @app.command()
-def bench(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Toy sizes.")] = False,
-) -> None:
+def bench(as_json: options.Json = False, quick: options.Quick = False) -> None:
     """Measure scanning, learning and attribution on the device that is there."""
-    import json
+    from genodl.cli.run import bench as measure
 
-    from genodl.bench import measure
-
-    found = measure(quick=quick)
-    if as_json:
-        print(json.dumps(found, indent=1))
-        return
-    for name, value in found["measurements"].items():
-        print(f"{name}\t{value['value']:.4g}\t{value['unit']}")
+    _say(*measure(as_json=as_json, quick=quick))

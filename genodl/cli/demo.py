@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from genodl.cli.progress import display
 from genodl.cli.run import Inputs, discover
 from genodl.config import DiscoverConfig
 
@@ -16,9 +17,13 @@ PHENOTYPE = "response"
 def run_demo(out: Path, *, seed: int) -> list[str]:
     """Simulate, write, discover, report; the lines that compare planted with found."""
     from genodl import simulate
+    from genodl.pipeline.found import writable
 
-    simulated = simulate.cohort(seed=seed)
-    paths = simulate.write(simulated, out / "cohort")
+    results = out / "results"
+    writable(results)
+    with display() as shown, shown.step("simulating"):
+        simulated = simulate.cohort(seed=seed)
+        paths = simulate.write(simulated, out / "cohort")
     inputs = Inputs(
         samples=paths["samples"],
         variants=(paths["variants"],),
@@ -26,7 +31,6 @@ def run_demo(out: Path, *, seed: int) -> list[str]:
         features={},
     )
     config = DiscoverConfig(pcs=2, seed=seed)
-    results = out / "results"
     lines = discover(
         inputs, results, phenotypes=[PHENOTYPE], covariates=COVARIATES, drop=[], config=config
     )

@@ -2,30 +2,71 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+LONG = 2.0
 
 
-def track(items: Iterable, label: str, total: int) -> Iterator[Any]:
-    """The items, with a bar on stderr; an item that says how far it goes moves the bar so far."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
+@dataclass(frozen=True)
+class Display:
+    """What is under way: bars on a terminal; elsewhere a line for each step once it was long."""
+
+    console: Console
+    bars: Progress | None
+
+    def track(self, items: Iterable, label: str, total: int) -> Iterator[Any]:
+        """The items, with a bar; an item (start, width, ...) moves it to where it ends."""
+        with self._timed(label):
+            if self.bars is None:
+                yield from items
+                return
+            task = self.bars.add_task(label, total=total)
+            done = 0
+            for item in items:
+                yield item
+                done = item[0] + item[1] if isinstance(item, tuple) else done + 1
+                self.bars.update(task, completed=done)
+
+    @contextmanager
+    def step(self, label: str) -> Iterator[None]:
+        """A step of unknown length: a bar that moves to and fro."""
+        with self._timed(label):
+            if self.bars is None:
+                yield
+                return
+            task = self.bars.add_task(label, total=None)
+            yield
+            self.bars.update(task, total=1, completed=1)
+
+    @contextmanager
+    def _timed(self, label: str) -> Iterator[None]:
+        """A line, where there are no bars, on a step that ended well and took long."""
+        start = time.monotonic()
+        yield
+        seconds = time.monotonic() - start
+        if self.bars is None and seconds > LONG:
+            self.console.print(f"{label}: {seconds:.0f} s", highlight=False, markup=False)
+
+
+@contextmanager
+def display() -> Iterator[Display]:
+    """A display that leaves the terminal as it was, however its block ends."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        console.print(f"{label}: {total}", highlight=False)
-        yield from items
+        yield Display(console, None)
         return
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(label, total=total)
-        for item in items:
-            yield item
-            far = item[0] + item[1] if isinstance(item, tuple) else progress.tasks[0].completed + 1
-            progress.update(task, completed=far)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as bars:
+        yield Display(console, bars)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from genodl.cli.progress import track
+from genodl.cli.progress import Display, display
 from genodl.config import DiscoverConfig
 from genodl.errors import InputError
+
+if TYPE_CHECKING:
+    from genodl.pipeline import Found
+
+COMPANIONS = {".bed": (".bim", ".fam"), ".pgen": (".pvar", ".psam")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +31,15 @@ class Inputs:
 
     @property
     def files(self) -> list[Path]:
-        """Every file, for the provenance."""
+        """Every file that is read, for the provenance."""
+        beside = [
+            path.with_suffix(suffix)
+            for path in self.variants
+            for suffix in COMPANIONS.get(path.suffix.lower(), ())
+        ]
         single = [self.expression] if self.expression else []
-        return [self.samples, *self.variants, *single, *self.features.values()]
+        companions = [path for path in beside if path.exists()]
+        return [self.samples, *self.variants, *companions, *single, *self.features.values()]
 
 
 def named_paths(pairs: Sequence[str]) -> dict[str, Path]:
@@ -45,6 +59,23 @@ def named_paths(pairs: Sequence[str]) -> dict[str, Path]:
     return found
 
 
+def refuse_unbuilt(**given: Any) -> None:
+    """Say plainly what an option of the contract does not do yet."""
+    mends = {
+        "survival": "give a quantitative or binary --phenotype",
+        "genes": "leave it out: variants are ranked as markers and loci",
+        "pathways": "leave it out: variants are ranked as markers and loci",
+        "gene_window": "leave it out, as --genes is not analysed yet",
+    }
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(
+                f"{str(value)!r} is given, and this version does not analyse it yet",
+                where=f"--{name.replace('_', '-')}",
+                mend=mends[name],
+            )
+
+
 def discover(
     inputs: Inputs,
     out: Path,
@@ -55,23 +86,52 @@ def discover(
     config: DiscoverConfig,
 ) -> list[str]:
     """Read, discover, write; the lines of the summary."""
-    from genodl.io.tables import read_names, read_samples
     from genodl.pipeline.found import writable
-    from genodl.report import summarise
 
     # what fails fast comes first: the folder, the names, then the large files
     writable(out)
-    known = list(read_samples(inputs.samples).columns)
-    names = read_names(list(phenotypes), known=known) if phenotypes else []
-    if not names:
-        raise InputError(
-            "no phenotype was given", where="--phenotype", mend="name a column of the sample table"
-        )
-    columns = read_names(list(covariates), known=known) if covariates else []
-    _enable_compilation_cache()
-    found = _discover(inputs, names, columns, drop, config)
-    found.write(out, inputs=inputs.files)
+    names, columns = _columns(inputs.samples, phenotypes, covariates, config)
+    with display() as shown:
+        with shown.step("starting jax"):
+            enable_compilation_cache()
+        found = _discover(inputs, names, columns, drop, config, shown)
+        with shown.step("writing tables and report"):
+            found.write(out, inputs=inputs.files)
+
+    from genodl.report import summarise
+
     return [*summarise(out), f"report: {out / 'report.html'}"]
+
+
+def _columns(
+    path: Path, phenotypes: Sequence[str], covariates: Sequence[str], config: DiscoverConfig
+) -> tuple[list[str], list[str]]:
+    """The columns of the sample table that are phenotypes, and those that are covariates."""
+    from genodl.io.tables import read_names, read_samples
+    from genodl.pipeline.place import placed
+
+    known = [str(column) for column in read_samples(path).columns]
+    if not phenotypes:
+        raise InputError(
+            "no phenotype was given",
+            where="--phenotype",
+            mend=f"name a column of {path}, such as {known[-1]!r}" if known else "name a column",
+        )
+    with placed(f"{path}, --phenotype"):
+        names = read_names(list(phenotypes), known=known)
+    with placed(f"{path}, --covariates"):
+        columns = read_names(list(covariates), known=known) if covariates else []
+    if config.group is not None:
+        with placed(f"{path}, --group"):
+            read_names([config.group], known=known)
+    for name in names:
+        if name in columns:
+            raise InputError(
+                f"{name!r} is both phenotype and covariate, which leaves nothing to explain",
+                where=f"{path}, --covariates",
+                mend="leave it out of one",
+            )
+    return names, columns
 
 
 def _discover(
@@ -80,23 +140,28 @@ def _discover(
     columns: list[str],
     drop: Sequence[str],
     config: DiscoverConfig,
-) -> Any:
+    shown: Display,
+) -> Found:
     """The cohort read, its unwanted markers dropped, its markers ranked."""
     from genodl.cohort.qc import drop_markers
     from genodl.io.tables import read_names
     from genodl.pipeline import discover as find
     from genodl.pipeline import read_cohort
+    from genodl.pipeline.place import placed
 
-    cohort = read_cohort(
-        samples=inputs.samples,
-        variants=inputs.variants or None,
-        expression=inputs.expression,
-        features=inputs.features,
-    )
+    with shown.step("reading"):
+        cohort = read_cohort(
+            samples=inputs.samples,
+            variants=inputs.variants or None,
+            expression=inputs.expression,
+            features=inputs.features,
+        )
     if drop:
         known = [str(m) for modality in cohort.modalities.values() for m in modality.var_names]
-        cohort = drop_markers(cohort, read_names(list(drop), known=known))
-    return find(cohort, phenotype=names, covariates=columns, config=config, track=track)
+        with placed("--drop-markers"):
+            cohort = drop_markers(cohort, read_names(list(drop), known=known))
+    with placed(str(inputs.samples), starts=("phenotype ", "covariate ")):
+        return find(cohort, phenotype=names, covariates=columns, config=config, track=shown.track)
 
 
 def ingest(
@@ -107,32 +172,50 @@ def ingest(
     samples: Path | None,
     field: str,
     verify: bool,
-) -> list[str]:
+) -> Path:
     """Write a store; its path."""
     from genodl.io import ingest as write_store
 
     if field not in ("GT", "DS"):
         raise InputError(f"found {field!r}, expected GT or DS", where="--field", mend="choose one")
-    source = list(src) if len(src) > 1 else src[0]
-    path = write_store(
-        source,
-        out,
-        region=region or None,
-        samples=samples,
-        field=field,  # type: ignore[arg-type]
-        verify=verify,
-    )
-    return [str(path)]
+    with display() as shown, shown.step(f"writing {out.name}"):
+        return write_store(
+            list(src) if len(src) > 1 else src[0],
+            out,
+            region=region or None,
+            samples=samples,
+            field=field,
+            verify=verify,
+        )
 
 
-def _enable_compilation_cache() -> None:
+def bench(*, as_json: bool, quick: bool) -> list[str]:
+    """Measurements of this device, as JSON or one a line."""
+    if find_spec("genodl.bench") is None:
+        raise InputError(
+            "this version has no measurements yet",
+            where="genodl bench",
+            mend="run the scripts in benchmarks/",
+        )
+    from genodl.bench import measure
+
+    found = measure(quick=quick)
+    if as_json:
+        return [json.dumps(found, indent=1)]
+    return [f"{name}\t{v['value']:.4g}\t{v['unit']}" for name, v in found["measurements"].items()]
+
+
+def enable_compilation_cache() -> None:
     """Keep compiled programs between runs; jax's cache is off by default and skips short ones."""
     import jax
 
-    folder = Path.home() / ".cache" / "genodl" / "compiled"
+    if jax.config.values.get("jax_compilation_cache_dir"):
+        return
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(home) / "genodl" / "compiled"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
-        return
+        return  # a cache only saves time
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from genodl import provenance
 from genodl.errors import InputError
-from genodl.report.html import render
+from genodl.report import render
+
+DISK_FAULTS = (
+    *(errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO),
+    *(errno.ENAMETOOLONG, errno.ENOSPC, errno.EPERM, errno.EROFS),
+)
+# what a result may hold: a name of these that a new result lacks does not outlive the earlier one
+ENTRIES = (
+    *("markers.tsv", "loci.tsv", "predictions.tsv"),
+    *("genes.tsv", "pathways.tsv", "interactions.tsv"),
+    *("performance.json", "calibration.json", "model", "figures", "report.html", "run.json"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +46,7 @@ class Found:
     predictions : out-of-fold predictions of each sample
     run : provenance
     ensembles : phenotype -> trained networks, None where none were trained
+    extras : further tables by the name of their file, such as "interactions"
     """
 
     markers: pd.DataFrame
@@ -40,79 +56,130 @@ class Found:
     predictions: pd.DataFrame
     run: dict[str, Any]
     ensembles: dict[str, Any] = field(default_factory=dict)
+    extras: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     def write(self, out: str | Path, *, inputs: Sequence[str | Path] = ()) -> Path:
         """Tables, figures, report and models in a folder, replaced only when all are complete.
 
         Parameters
         ----------
-        out : folder, made where absent; other files in it are left alone
+        out : folder, made where absent; files in it that are no result are left alone
         inputs : files whose SHA-256 goes into run.json
 
         Raises
         ------
-        InputError : the folder cannot be written
+        InputError : the folder cannot be written, or its disk is full
         """
         out = writable(out)
-        partial = Path(mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-        try:
-            self._fill(partial, inputs)
-            for entry in sorted(partial.iterdir()):
-                _replace(entry, out / entry.name)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        with _disk_faults(out):
+            out.mkdir(parents=True, exist_ok=True)
+            work = Path(mkdtemp(prefix=".partial-", dir=out))
+            try:
+                new, former = work / "new", work / "former"
+                new.mkdir()
+                former.mkdir()
+                self._fill(new, inputs)
+                _exchange(new, out, former)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
         return out
 
     def _fill(self, folder: Path, inputs: Sequence[str | Path]) -> None:
         """Write every file of a result."""
         tables = {"markers": self.markers, "loci": self.loci, "predictions": self.predictions}
-        for name, table in tables.items():
+        for name, table in (tables | self.extras).items():
             table.to_csv(folder / f"{name}.tsv", sep="\t", index=False, float_format="%.6g")
-        run = {**self.run, "inputs": [provenance.fingerprint(path) for path in inputs]}
         documents = {
             "performance": self.performance,
             "calibration": self.calibration,
-            "run": run,
+            "run": {**self.run, "inputs": [provenance.fingerprint(path) for path in inputs]},
         }
         for name, document in documents.items():
-            text = json.dumps(document, indent=1, ensure_ascii=False)
-            (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+            _write_json(folder / f"{name}.json", document)
         self._save_models(folder / "model")
         render(folder)
 
     def _save_models(self, folder: Path) -> None:
-        """One checkpoint a phenotype that has networks."""
-        from genodl.train.checkpoint import save
-
+        """One checkpoint a phenotype that has networks, and an index of them."""
         folder.mkdir()
-        index = {}
+        index: dict[str, str | None] = {}
         for number, (name, ensemble) in enumerate(self.ensembles.items(), start=1):
-            index[name] = f"{number:04d}" if ensemble is not None else None
+            index[name] = None
             if ensemble is not None:
-                save(ensemble, folder / index[name], extra={"phenotype": name})
-        (folder / "index.json").write_text(json.dumps(index, indent=1, ensure_ascii=False) + "\n")
+                from genodl.train.checkpoint import save
+
+                index[name] = stem = f"{number:04d}"
+                save(ensemble, folder / stem, extra={"phenotype": name})
+        _write_json(folder / "index.json", index)
 
 
 def writable(out: str | Path) -> Path:
-    """The folder, made where absent, once a file in it and beside it has been tried."""
+    """The absolute path of a folder that can be written; nothing is made yet.
+
+    Raises
+    ------
+    InputError : it is a file, lies below one, or its permissions forbid writing
+    """
     out = Path(out).absolute()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for folder in (out, out.parent):
-            if not os.access(folder, os.W_OK):
-                raise PermissionError(13, "permission denied")
-    except OSError as fault:
-        reason = (fault.strerror or str(fault)).lower()
+    nearest = next(p for p in (out, *out.parents) if os.path.lexists(p))
+    fault = ""
+    if not nearest.is_dir():
+        fault = "is a file" if nearest == out else f"{nearest} is a file"
+    elif not os.access(nearest, os.W_OK | os.X_OK):
+        fault = "permission denied" if nearest == out else f"permission denied in {nearest}"
+    if fault:
         raise InputError(
-            f"cannot be written ({reason})",
+            f"cannot be written ({fault})",
             where=f"output folder {out}",
             mend="choose another folder or change its permissions",
-        ) from None
+        )
     return out
 
 
-def _replace(new: Path, old: Path) -> None:
-    """Put a finished file or folder in the place of an earlier one."""
-    if old.is_dir() and not old.is_symlink():
-        shutil.rmtree(old)
-    os.replace(new, old)
+@contextmanager
+def _disk_faults(out: Path) -> Iterator[None]:
+    """A full or read-only disk as one line."""
+    try:
+        yield
+    except OSError as fault:
+        if fault.errno not in DISK_FAULTS:
+            raise
+        raise InputError(
+            f"cannot be written ({(fault.strerror or str(fault)).lower()})",
+            where=f"output folder {out}",
+            mend="make room, or choose another folder",
+        ) from None
+
+
+def _exchange(new: Path, out: Path, former: Path) -> None:
+    """Put a finished result in the place of the earlier one, which returns if that fails."""
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for name in ENTRIES:
+            for source, target in ((out / name, former / name), (new / name, out / name)):
+                if source.exists() or source.is_symlink():
+                    os.rename(source, target)
+                    moved.append((source, target))
+    except BaseException:
+        for source, target in reversed(moved):
+            os.rename(target, source)
+        raise
+
+
+def _write_json(path: Path, document: dict[str, Any]) -> None:
+    """A document as JSON that every reader takes: null for what is no number."""
+    text = json.dumps(_plain(document), indent=1, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """Values of JSON, None in place of nan and infinities."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

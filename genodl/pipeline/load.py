@@ -13,9 +13,11 @@ from genodl.errors import InputError
 from genodl.io.expression import read_expression, read_features
 from genodl.io.tables import read_samples
 from genodl.io.variants import read_variants
+from genodl.pipeline.place import placed
 from genodl.values import Cohort
 
 AnyPath = str | PathLike[str]
+RESERVED = ("variants", "expression")
 
 
 def read_cohort(
@@ -38,22 +40,51 @@ def read_cohort(
     ------
     InputError : a file is absent or damaged, no modality is given, or no sample is in all
     """
+    files = _files(variants, expression, features or {})
+    # a long read should not end in the absence of the next file
+    for path in (samples, *(path for paths in files.values() for path in paths)):
+        if not Path(path).exists():
+            raise InputError("no such file", where=str(path), mend="check the path")
     table = read_samples(Path(samples))
     modalities: dict[str, AnnData] = {}
+    for name, paths in files.items():
+        modalities[name] = _read(name, paths)
+    listed = [f"{name} {', '.join(map(str, paths))}" for name, paths in files.items()]
+    with placed("; ".join([*listed, f"samples {samples}"])):
+        return join(modalities, table)
+
+
+def _files(
+    variants: AnyPath | Sequence[AnyPath] | None,
+    expression: AnyPath | None,
+    features: Mapping[str, AnyPath],
+) -> dict[str, list[AnyPath]]:
+    """The files of each modality, in the order they are analysed."""
+    files: dict[str, list[AnyPath]] = {}
     if variants:
-        modalities["variants"] = read_variants(variants)
+        files["variants"] = [variants] if isinstance(variants, str | PathLike) else list(variants)
     if expression:
-        modalities["expression"] = read_expression(Path(expression))
-    for name, path in (features or {}).items():
-        if name in modalities:
+        files["expression"] = [expression]
+    for name, path in features.items():
+        if name in RESERVED:
             raise InputError(
-                f"two modalities are named {name!r}", where="--features", mend="rename one"
+                f"{name!r} is the name of what --{name} reads",
+                where="--features",
+                mend="choose another name",
             )
-        modalities[name] = read_features(Path(path))
-    if not modalities:
+        files[name] = [path]
+    if not files:
         raise InputError(
             "no markers were given",
             where="read_cohort",
             mend="give at least one of --variants, --expression, --features",
         )
-    return join(modalities, table)
+    return files
+
+
+def _read(name: str, paths: Sequence[AnyPath]) -> AnnData:
+    """One modality, each name by its reader."""
+    if name == "variants":
+        return read_variants(paths)
+    read = read_expression if name == "expression" else read_features
+    return read(Path(paths[0]))
