@@ -24,7 +24,9 @@ MARKERS = (
     "phenotype rank marker modality contig pos ref alt locus score effect p_value q_value "
     "stability marginal_p"
 ).split()
-LOCI = "phenotype rank locus contig start end lead_marker n_markers p_value q_value modality".split()
+LOCI = (
+    "phenotype rank locus contig start end lead_marker n_markers p_value q_value modality".split()
+)
 
 
 def attribution_test(
@@ -44,23 +46,20 @@ def attribution_test(
     """
     mine = next(c for c in candidates if c.modality == modality)
     numbers = range(len(study.targets))
-    fits = [[_fits(study, [mine], own[t], t, modality)] for t in numbers]
+    fits = [[_fits(study, [mine], own[t], t, modality, deeps[t])] for t in numbers]
     if len(candidates) > 1:
         for t in numbers:
-            fits[t].append(_fits(study, candidates, joint[t], t, modality))
+            fits[t].append(_fits(study, candidates, joint[t], t, modality, None))
     markers = study.cohort.modalities[modality].n_vars
     parts: list[list[list[Tested]]] = [[[] for _ in fits[t]] for t in numbers]
     active = []
     blocks = study.blocks(modality)
-    for start, width, channels in track(blocks, f"testing {modality}", markers):
+    for _, width, channels in track(blocks, f"testing {modality}", markers):
         active.append(np.asarray(channels.active)[:, :width])
         for t in numbers:
-            size = channels.values.shape[2]
-            network = _network(deeps[t], modality, start, size, len(study.basis))
             for view, fit in zip(parts[t], fits[t], strict=True):
-                tested = attributed_covariance(channels, fit, network)
+                tested = attributed_covariance(channels, fit)
                 view.append(Tested(*(np.asarray(v)[..., :width] for v in tested)))
-                network = jnp.zeros((1, 1), jnp.float32)  # counted once
     varies = np.concatenate(active, axis=1)
     return [_table(study, mine, t, [_joined(v) for v in parts[t]], varies) for t in numbers]
 
@@ -101,7 +100,12 @@ def rank(
 
 
 def _fits(
-    study: Study, candidates: Sequence[Candidates], linear: Linear, number: int, modality: str
+    study: Study,
+    candidates: Sequence[Candidates],
+    linear: Linear,
+    number: int,
+    modality: str,
+    deep: Deep | None,
 ) -> Fits:
     """What the kernel needs of one target, padded: a path over `candidates`, tested on one."""
     target = study.targets[number]
@@ -125,7 +129,8 @@ def _fits(
     residual = (target.marginal - prediction) * target.known
     known = target.known.astype(np.float32)
     freedom = np.float32(_freedom(study, number))
-    return Fits(*map(jnp.asarray, (residual, known, freedom, features, proxies, chosen)))
+    more = _attributed(deep, modality, len(places))
+    return Fits(*map(jnp.asarray, (residual, known, freedom, features, proxies, chosen, *more)))
 
 
 def _freedom(study: Study, number: int) -> int:
@@ -138,15 +143,17 @@ def _joined(parts: list[Tested]) -> Tested:
     return Tested(*(np.concatenate(v, axis=-1) for v in zip(*parts, strict=True)))
 
 
-def _network(deep: Deep, modality: str, start: int, size: int, places: int) -> jnp.ndarray:
-    """The network's attributions to the markers of a block, (places, size)."""
-    if modality not in deep.attribution:
-        return jnp.zeros((1, 1), jnp.float32)
-    markers, values = deep.attribution[modality]
-    low, high = np.searchsorted(markers, [start, start + size])
-    dense = np.zeros((places, size), np.float32)
-    dense[:, markers[low:high] - start] = values[:, low:high]
-    return jnp.asarray(dense)
+def _attributed(deep: Deep | None, modality: str, places: int) -> tuple[np.ndarray, np.ndarray]:
+    """Attributions of products and networks and their markers' channels, padded to a width."""
+    both = (deep.products, deep.network) if deep else ()
+    parts = [part.attribution[modality] for part in both if modality in part.attribution]
+    used = sum(part.values.shape[1] for part in parts)
+    width = next(w for w in (0, *WIDTHS) if w >= used)
+    values = np.zeros((2, places, width), np.float32)
+    if used:
+        values[0, :, :used] = np.concatenate([part.values for part in parts], axis=1)
+        values[1, :, :used] = np.concatenate([part.proxies for part in parts], axis=1)
+    return values[0], values[1]
 
 
 def _table(
@@ -181,7 +188,9 @@ def _positions(modality: str, var: pd.DataFrame) -> pd.DataFrame:
         {
             "marker": var.index.astype(str),
             "contig": var.get("contig", blank).astype(str),
-            "pos": pd.Series(pd.NA, var.index, dtype="Int64") if pos is None else pos.astype("Int64"),
+            "pos": pd.Series(pd.NA, var.index, dtype="Int64")
+            if pos is None
+            else pos.astype("Int64"),
             "ref": var.get("ref", blank).astype(str),
             "alt": var.get("alt", blank).astype(str),
         }

@@ -13,6 +13,7 @@ from genodl import __version__, provenance
 from genodl.config import DiscoverConfig, as_dict, read
 from genodl.pipeline.assess import attribution_test, neighbours, rank
 from genodl.pipeline.found import Found
+from genodl.pipeline.interact import interact, panel
 from genodl.pipeline.learn import Candidates, Deep, Linear, deepen, screen, sparse
 from genodl.pipeline.study import Study, prepare
 from genodl.rank.calibration import inflation, self_check
@@ -72,7 +73,9 @@ def discover(
         for table, found in zip(tables, tested, strict=True):
             table[c.modality] = found
     near = {c.modality: neighbours(study, c.modality, config) for c in candidates}
-    ranked = [rank(t.name, table, near, study) for t, table in zip(study.targets, tables, strict=True)]
+    ranked = [
+        rank(t.name, table, near, study) for t, table in zip(study.targets, tables, strict=True)
+    ]
     return _found(study, config, covariates, ranked, joint, deeps)
 
 
@@ -83,13 +86,15 @@ def _learn(
     joint: list[Linear] = []
     own: dict[str, list[Linear]] = {c.modality: [] for c in candidates}
     deeps: list[Deep] = []
+    scanned = panel(study, config)
     numbers = range(len(study.targets))
     for number in track(numbers, "learning", len(study.targets)):
         joint.append(sparse(study, candidates, number, config))
         for c in candidates:
             alone = joint[-1] if len(candidates) == 1 else sparse(study, [c], number, config)
             own[c.modality].append(alone)
-        deeps.append(deepen(study, candidates, joint[-1], number, config))
+        products = interact(study, scanned, joint[-1], number, config)
+        deeps.append(deepen(study, candidates, joint[-1], products, number, config))
     return joint, own, deeps
 
 
@@ -148,7 +153,7 @@ def _predictions(study: Study, number: int, linear: Linear, deep: Deep) -> pd.Da
             "observed": target.values[known],
             "covariates": expected[known],
             "linear": straight[known],
-            "deep": (straight + deep.prediction)[known],
+            "deep": (straight + deep.products.prediction + deep.network.prediction)[known],
         }
     )
 

@@ -64,21 +64,47 @@ class Linear(NamedTuple):
     inner: np.ndarray
 
 
-class Deep(NamedTuple):
-    """The networks' part of one target.
+class Attributed(NamedTuple):
+    """What predictions of held-out samples are attributed to some markers of a modality.
 
     Attributes
     ----------
-    gate : float64, (folds,), stacking weight, 0 where the network adds nothing
-    prediction : float32, (places,), gated, by the fold that held the place out
-    attribution : modality -> (marker columns (inputs,), float32 (places, inputs)), of held-out
-        places, gated; empty where every gate is 0
+    values : float32, (places, markers), in the unit of the phenotype
+    proxies : float32, (places, markers), the additive channel of those markers
+    """
+
+    values: np.ndarray
+    proxies: np.ndarray
+
+
+class Part(NamedTuple):
+    """What a stage beyond the sparse path adds for one target.
+
+    Attributes
+    ----------
+    prediction : float32, (places,), of what is left, by the fold that held the place out
+    inner : float32, (places, folds), of the training rows by fits that left them out
+    attribution : of each modality; one is absent where nothing is attributed to it
+    """
+
+    prediction: np.ndarray
+    inner: np.ndarray
+    attribution: dict[str, Attributed]
+
+
+class Deep(NamedTuple):
+    """All that is learnt beyond the sparse path of one target.
+
+    Attributes
+    ----------
+    products, network : the parts; the network's is gated
+    gate : float64, (folds,), stacking weight of the network, 0 where it adds nothing
     ensemble : the trained networks, None where none were asked for
     """
 
+    products: Part
+    network: Part
     gate: np.ndarray
-    prediction: np.ndarray
-    attribution: dict[str, tuple[np.ndarray, np.ndarray]]
     ensemble: Ensemble | None
 
 
@@ -153,13 +179,15 @@ def deepen(
     study: Study,
     candidates: Sequence[Candidates],
     linear: Linear,
+    products: Part,
     number: int,
     config: DiscoverConfig,
 ) -> Deep:
-    """An ensemble of networks on what the sparse path leaves, gated by its inner validation."""
+    """An ensemble of networks on what the earlier stages leave, gated by out-of-bag predictions."""
     target, folds = study.targets[number], len(study.folded.rows)
     places = len(target.values)
-    nothing = Deep(np.zeros(folds), np.zeros(places, np.float32), {}, None)
+    empty = Part(np.zeros(places, np.float32), np.zeros((places, folds), np.float32), {})
+    nothing = Deep(products, empty, np.zeros(folds), None)
     inputs = _inputs(candidates, number, folds, config.network_inputs)
     if config.members == 0 or config.model == "linear" or not len(inputs):
         return nothing
@@ -171,7 +199,7 @@ def deepen(
         model,
         {},
         x,
-        (target.residual - linear.inner).T * train,
+        (target.residual - linear.inner - products.inner).T * train,
         train.astype(np.float32),
         members=config.members,
         seed=config.seed,
@@ -180,9 +208,10 @@ def deepen(
         return nothing._replace(ensemble=ensemble)
     held = x.reshape(folds, folds, -1, x.shape[2])[np.arange(folds), np.arange(folds)]
     prediction, attribution = _explain(ensemble, held)
-    gate = ensemble.gate[:, None]
+    gate = ensemble.gate[:, None].astype(np.float32)
     spread = _by_modality(candidates, inputs, attribution * gate[:, :, None])
-    return Deep(ensemble.gate, (prediction * gate).reshape(-1), spread, ensemble)
+    network = Part((prediction * gate).reshape(-1), empty.inner, spread)
+    return Deep(products, network, ensemble.gate, ensemble)
 
 
 def _explain(ensemble: Ensemble, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -204,10 +233,11 @@ def _explain(ensemble: Ensemble, held: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 def _by_modality(
     candidates: Sequence[Candidates], inputs: np.ndarray, attribution: np.ndarray
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+) -> dict[str, Attributed]:
     """Attributions, (folds, width, inputs), sorted to the markers of each modality."""
     folds, width, _ = attribution.shape
-    spread, offset = {}, 0
+    spread: dict[str, Attributed] = {}
+    offset = 0
     for c in candidates:
         count = c.values.shape[2]
         here = np.unique(inputs[(inputs >= offset) & (inputs < offset + count)])
@@ -216,8 +246,8 @@ def _by_modality(
             mine = np.isin(inputs[k], here)
             dense[k][:, np.searchsorted(here, inputs[k, mine])] = attribution[k][:, mine]
         if len(here):
-            markers = c.markers[here - offset]
-            spread[c.modality] = (markers, dense.reshape(folds * width, len(here)))
+            values = dense.reshape(folds * width, len(here))
+            spread[c.modality] = Attributed(values, c.values[0][:, here - offset])
         offset += count
     return spread
 

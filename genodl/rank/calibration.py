@@ -19,7 +19,9 @@ def inflation(p_values: np.ndarray) -> float:
     return float(stats.chi2.isf(np.median(p_values), 1) / stats.chi2.isf(0.5, 1))
 
 
-def self_check(p_values: list[np.ndarray], smallest_q: list[float], *, fdr: float) -> dict[str, Any]:
+def self_check(
+    p_values: list[np.ndarray], smallest_q: list[float], *, fdr: float
+) -> dict[str, Any]:
     """How the p-values of permuted replicates compare with the uniform law.
 
     The check fails where a share is above its bound by more than chance allows (two standard

@@ -33,6 +33,9 @@ class Fits(NamedTuple):
         the coefficient in the fold that held the place out
     proxies : float32, (places, selected), the additive channel of their markers
     chosen : float32, (folds, selected), 1 where the fold selected the feature
+    attributed : float32, (places, inputs), gated attributions of held-out places to the inputs of
+        products and networks, by the fold that held the place out
+    inputs : float32, (places, inputs), the additive channel of those inputs
     """
 
     residual: jax.Array
@@ -41,6 +44,8 @@ class Fits(NamedTuple):
     features: jax.Array
     proxies: jax.Array
     chosen: jax.Array
+    attributed: jax.Array
+    inputs: jax.Array
 
 
 class Tested(NamedTuple):
@@ -49,7 +54,7 @@ class Tested(NamedTuple):
     Attributes
     ----------
     z : float32, (3, markers): additive channel; the other channel given the additive one; the
-        network's attribution. 0 where there is nothing to test
+        attribution by products and networks. 0 where there is nothing to test
     slope : float32, (markers,), conditional additive slope, phenotype unit a standard deviation
     stability : float32, (markers,), share of the folds whose sparse path selects the marker or a
         close proxy
@@ -61,13 +66,15 @@ class Tested(NamedTuple):
 
 
 @jax.jit
-def attributed_covariance(channels: Channels, fits: Fits, network: jax.Array) -> Tested:
+def attributed_covariance(channels: Channels, fits: Fits) -> Tested:
     """Covariance of each marker's attribution with the held-out residual, over its error.
 
     A marker is attributed its slope times its channel, the slope learnt on all other samples
     (left one out); summed over samples the attribution times the residual is the square of the
-    score less its expectation, so the test of that sum is the two-sided test of the score. The
-    network's attributions are those of the fold that held the sample out, and tested one-sided.
+    score less its expectation, so the test of that sum is the two-sided test of the score. What
+    products and networks attribute comes from the fold that held the sample out; a marker is given
+    that of its close proxies too, by their r2, since folds choose now one twin, now another; it is
+    tested one-sided.
 
     The residual leaves out what the fold's model, which never saw the sample, says of all other
     loci, and puts back what it says of the marker and of its close proxies (r2 of `PROXY_R2` and
@@ -77,12 +84,9 @@ def attributed_covariance(channels: Channels, fits: Fits, network: jax.Array) ->
     ----------
     channels : of a block of markers, values (2, places, markers)
     fits : of one phenotype
-    network : float32, (places, markers) or (1, 1), gated attributions of held-out places
     """
     values = channels.values * fits.known[None, :, None]
-    likeness = jnp.einsum("nm,ns->ms", channels.values[0], fits.proxies)
-    length = jnp.sqrt((channels.values[0] ** 2).sum(0)[:, None] * (fits.proxies**2).sum(0))
-    near = (likeness / jnp.maximum(length, 1e-12)) ** 2 >= PROXY_R2
+    near = _likeness(channels, fits.proxies) >= PROXY_R2
     near = near.astype(values.dtype)
     stability = ((near @ fits.chosen.T) > 0).mean(1)
     residual = (fits.residual[:, None] + fits.features @ near.T) * fits.known[:, None]
@@ -90,11 +94,21 @@ def attributed_covariance(channels: Channels, fits: Fits, network: jax.Array) ->
     first = values[0]
     overlap = (first * values[1]).sum(0) / jnp.maximum((first**2).sum(0), 1e-12)
     second = values[1] - first * overlap
-    directions = (first, second, network * fits.known[:, None])
+    inputs = _likeness(channels, fits.inputs)
+    inputs = jnp.where(inputs >= PROXY_R2, inputs, 0)
+    deep = (fits.attributed @ inputs.T) * fits.known[:, None]
+    directions = (first, second, deep)
     z = jnp.stack([_score(each, residual, fits) for each in directions])
     active = jnp.concatenate([channels.active, jnp.ones_like(channels.active[:1])])
     slope = (first * residual).sum(0) / jnp.maximum((first**2).sum(0), 1e-12)
     return Tested(jnp.where(active, z, 0), slope, stability)
+
+
+def _likeness(channels: Channels, others: jax.Array) -> jax.Array:
+    """r2 of the additive channel of each marker with other columns, (markers, others)."""
+    product = channels.values[0].T @ others
+    length = (channels.values[0] ** 2).sum(0)[:, None] * (others**2).sum(0)
+    return product**2 / jnp.maximum(length, 1e-12)
 
 
 def _score(direction: jax.Array, residual: jax.Array, fits: Fits) -> jax.Array:

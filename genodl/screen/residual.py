@@ -59,9 +59,7 @@ def target(phenotype: Phenotype, covariates: np.ndarray, folded: Folded) -> Targ
     return Target(phenotype.name, phenotype.kind, False, values, residual, marginal)
 
 
-def permuted(
-    phenotype: Phenotype, covariates: np.ndarray, folded: Folded, *, seed: int
-) -> Target:
+def permuted(phenotype: Phenotype, covariates: np.ndarray, folded: Folded, *, seed: int) -> Target:
     """A null replicate: the covariates keep their effect, their residuals change owners.
 
     Source
