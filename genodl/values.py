@@ -24,17 +24,17 @@ Kind = Literal["quantitative", "binary", "multiclass", "survival"]
 
 @dataclass(frozen=True)
 class Loss:
-    """How many samples or markers a step left out, and why.
+    """How many samples, markers or covariates a step left out or filled in, and why.
 
     Attributes
     ----------
-    what : "samples" or "markers"
+    what : "samples", "markers" or "covariates"
     count : how many
     reason : one phrase, such as "call rate below 0.9"
     modality : the modality concerned, "" when it concerns the sample table
     """
 
-    what: Literal["samples", "markers"]
+    what: Literal["samples", "markers", "covariates"]
     count: int
     reason: str
     modality: str = ""
@@ -48,7 +48,8 @@ class Cohort:
     ----------
     modalities : name -> AnnData, (samples, markers); all hold the same samples in the same order.
         "variants" holds int8 ALT dosage with `MISSING` = -1 (float32 and nan for imputed dosage);
-        others hold float32 with nan for missing.
+        others hold float32 with nan for missing. A sample that a modality lacks is missing there
+        throughout.
     samples : DataFrame, one row a sample in that order, index the sample id
     losses : what the join and the filters left out
     """
@@ -69,7 +70,8 @@ class Cohort:
             found = [str(s) for s in modality.obs_names]
             if found != expected:
                 raise InputError(
-                    f"{len(found)} samples whose ids or order differ from the table's {len(expected)}",
+                    f"{len(found)} samples whose ids or order differ from the table's "
+                    f"{len(expected)}",
                     where=f"Cohort.modalities[{name!r}]",
                     mend="join with genodl.read_cohort or genodl.cohort.join first",
                 )

@@ -1,26 +1,31 @@
-"""The samples common to every modality and the sample table."""
+"""The samples of the table that at least one modality has."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
+import numpy as np
 import pandas as pd
+import scipy.sparse
+from anndata import AnnData
 
+from genodl.cohort.presence import VARIANTS, wholly_missing
 from genodl.errors import InputError
-from genodl.values import Cohort, Loss
-
-if TYPE_CHECKING:
-    from anndata import AnnData
+from genodl.values import MISSING, Cohort, Loss
 
 # enough to see a pattern that holds, few enough to compare each with all of the other side
 PROBES = 50
 
 
 def join(modalities: dict[str, AnnData], samples: pd.DataFrame) -> Cohort:
-    """The cohort of the samples that every modality and the table share, in the table's order.
+    """The cohort of the samples of the table that at least one modality has, in its order.
+
+    Where a modality lacks a kept sample, the sample's row is missing there throughout: `MISSING`
+    in the integer dosages of "variants", nan elsewhere, for which integers become float32. Such a
+    modality keeps its X, obs, var and uns; sparse values stay sparse.
 
     Parameters
     ----------
@@ -29,33 +34,31 @@ def join(modalities: dict[str, AnnData], samples: pd.DataFrame) -> Cohort:
 
     Returns
     -------
-    Cohort; its `losses` count, for each modality, the samples only the table has and the samples
-    only the modality has
+    Cohort; its `losses` count the samples that only the table has, and for each modality the
+        samples that only it has and the kept samples of which it knows nothing
 
     Raises
     ------
-    InputError : a sample id repeats, or no sample is common; the line shows three names of each
-        side and the change that would make them match, where there is one
+    InputError : a sample id repeats, or a modality shares no sample with the table; the line shows
+        three names of each side and the change that would make them match, where there is one
     """
     table = samples.set_axis(samples.index.astype(str), axis=0)
     _require_unique(table.index, where="the sample table")
-    common = table.index
-    losses: list[Loss] = []
+    kept = np.zeros(len(table), dtype=bool)
     for name, modality in modalities.items():
-        names = pd.Index(modality.obs_names.astype(str))
+        names = modality.obs_names.astype(str)
         _require_unique(names, where=name)
-        if not table.index.isin(names).any():
+        shared = table.index.isin(names)
+        if not shared.any():
             raise _no_match(list(names), list(table.index), modality=name)
-        losses += _losses(names, table.index, modality=name)
-        common = common[common.isin(names)]
-    if not len(common):
-        raise InputError(
-            f"no sample is in all of {sorted(modalities)}, though each shares some with the table",
-            where="joining the samples",
-            mend="leave one modality out",
-        )
-    chosen = {name: _rows(modality, common) for name, modality in modalities.items()}
-    return Cohort(chosen, table.loc[common], tuple(losses))
+        kept |= shared
+    lost = Loss("samples", int((~kept).sum()), "in the sample table, in no modality")
+    table = table[kept]
+    chosen = {name: _rows(m, table.index, modality=name) for name, m in modalities.items()}
+    losses = [lost]
+    for name, modality in modalities.items():
+        losses += _losses(modality.obs_names.astype(str), chosen[name], modality=name)
+    return Cohort(chosen, table, tuple(loss for loss in losses if loss.count))
 
 
 def _require_unique(names: pd.Index, *, where: str) -> None:
@@ -69,23 +72,46 @@ def _require_unique(names: pd.Index, *, where: str) -> None:
         )
 
 
-def _losses(names: pd.Index, table: pd.Index, *, modality: str) -> list[Loss]:
-    """What the table and one modality lose to each other."""
-    without = int((~table.isin(names)).sum())
-    unlisted = int((~names.isin(table)).sum())
-    both = [
-        Loss("samples", without, f"in the sample table, not in {modality}", modality),
+def _losses(names: pd.Index, chosen: AnnData, *, modality: str) -> list[Loss]:
+    """Samples of one modality that the table lacks, and kept ones of which it knows nothing."""
+    unlisted = int((~names.isin(chosen.obs_names)).sum())
+    # counted by value, as a file may also hold rows without any
+    absent = int(wholly_missing(chosen, variants=modality == VARIANTS).sum())
+    without = f"kept without {modality}: its markers count as missing there"
+    return [
         Loss("samples", unlisted, f"in {modality}, not in the sample table", modality),
+        Loss("samples", absent, without, modality),
     ]
-    return [loss for loss in both if loss.count]
 
 
-def _rows(modality: AnnData, common: pd.Index) -> AnnData:
-    """A modality at the common samples, itself where it has just these."""
-    names = modality.obs_names.astype(str)
-    if names.equals(common):
-        return modality
-    return modality[names.get_indexer(common)].copy()
+def _rows(markers: AnnData, kept: pd.Index, *, modality: str) -> AnnData:
+    """A modality at the kept samples, itself where it has just these."""
+    names = markers.obs_names.astype(str)
+    if names.equals(kept):
+        return markers
+    rows = names.get_indexer(kept)
+    if (rows >= 0).all():
+        return markers[rows].copy()
+    obs = markers.obs.set_axis(names, axis=0).reindex(kept.rename(markers.obs.index.name))
+    # an object column of True, False and nan cannot be written
+    flags = list(markers.obs.select_dtypes("bool"))
+    obs = obs.astype(dict.fromkeys(flags, "boolean"))
+    values = _padded(markers.X, rows, variants=modality == VARIANTS)
+    return AnnData(values, obs=obs, var=markers.var.copy(), uns=dict(markers.uns))
+
+
+def _padded(values: Any, rows: np.ndarray, *, variants: bool) -> Any:
+    """The chosen rows of an array or sparse matrix; -1 chooses a row of missing values."""
+    whole = values.dtype.kind == "i" and variants
+    fill = MISSING if whole else np.nan
+    dtype = values.dtype if whole or values.dtype.kind == "f" else np.dtype(np.float32)
+    if scipy.sparse.issparse(values):
+        # row -1 is the last one
+        last = scipy.sparse.csr_matrix(np.full((1, values.shape[1]), fill, dtype))
+        return scipy.sparse.vstack([values.astype(dtype), last], format="csr")[rows]
+    chosen = np.take(np.asarray(values), rows, axis=0, mode="wrap").astype(dtype, copy=False)
+    chosen[rows < 0] = fill
+    return chosen
 
 
 def _no_match(left: Sequence[str], right: Sequence[str], *, modality: str) -> InputError:

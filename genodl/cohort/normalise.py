@@ -76,7 +76,7 @@ def covariates(
     -------
     design : float64, (samples, columns), finite
     columns : the name of each column
-    losses : what was imputed (counted in samples) and which covariates were constant
+    losses : what was imputed (in "samples") and each constant covariate left out ("covariates")
 
     Raises
     ------
@@ -259,7 +259,7 @@ def _covariate_losses(column: pd.Series, block: pd.DataFrame, *, numeric: bool) 
     missing = int(column.isna().sum())
     if missing:
         means = "set to the mean and marked" if numeric else "taken as a level of its own"
-        losses.append(Loss("samples", missing, f"missing {column.name!r} {means}", "covariates"))
+        losses.append(Loss("samples", missing, f"missing {column.name!r} {means}"))
     if column.dropna().nunique() <= 1 and (numeric or block.empty):
-        losses.append(Loss("markers", 1, f"{column.name!r} is constant, left out", "covariates"))
+        losses.append(Loss("covariates", 1, f"{column.name!r} is constant, left out"))
     return losses

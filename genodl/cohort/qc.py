@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse
 
+from genodl.cohort.presence import VARIANTS, blocks, is_missing
 from genodl.errors import InputError, nearest
-from genodl.values import MISSING, Cohort, Loss
+from genodl.values import Cohort, Loss
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-BLOCK = 4096
-VARIANTS = "variants"
 # so many homozygotes expected and none seen: the contig is haploid
 EXPECTED_HOMOZYGOTES = 3.0
 
 
 @dataclass(frozen=True, eq=False)
 class _Summary:
-    """Of each marker: known values, their sum, least and largest; and whether all are 0 or 1."""
+    """Of each marker: known values, their sum, least and largest; of all: present samples, 0/1."""
 
     called: np.ndarray
     total: np.ndarray
     least: np.ndarray
     largest: np.ndarray
+    present: int
     binary: bool
 
 
@@ -43,17 +42,21 @@ def filter_markers(
 ) -> Cohort:
     """The cohort without samples and markers that carry too little information.
 
-    Samples go first, then the markers are judged in those that stay.
+    Samples go first, then the markers are judged in those that stay. A sample wholly missing in a
+    modality is absent there: it stays for the sake of the others, and neither its call rate nor
+    the markers of that modality are judged by it.
 
     Parameters
     ----------
-    call_rate : least share of samples with a called genotype, for `variants`
+    call_rate : least share of the samples present with a called genotype, for `variants`
     maf : least minor allele frequency, for `variants`; alleles are counted by the ploidy of the
         contig, haploid where no dosage exceeds 1 though homozygotes would be expected
     min_carriers : in a modality whose values are all 0 or 1, the least number of samples on the
         rarer side
-    max_missing : largest share of missing values, for modalities other than `variants`
-    sample_call_rate : least share of known values of a sample in each modality
+    max_missing : largest share of missing values among the samples present, for modalities other
+        than `variants`
+    sample_call_rate : least share of known values of a sample in each modality that has it; one
+        that falls short in any is left out of all
 
     Returns
     -------
@@ -71,7 +74,7 @@ def filter_markers(
         if name == VARIANTS:
             faults = _variant_faults(modality, summary, call_rate=call_rate, maf=maf)
         else:
-            faults = _marker_faults(modality, summary, max_missing=max_missing)
+            faults = _marker_faults(summary, max_missing=max_missing)
         if summary.binary:
             faults += _carrier_faults(summary, min_carriers=min_carriers)
         keep, found = _count(faults, modality=name)
@@ -130,55 +133,55 @@ def take_samples(cohort: Cohort, rows: np.ndarray, *, reason: str = "") -> Cohor
 
 
 def _filter_samples(cohort: Cohort, least: float) -> Cohort:
-    """The cohort without samples that a modality hardly knows."""
+    """The cohort without samples that a modality hardly knows, or that none knows."""
+    keep = np.ones(len(cohort.samples), dtype=bool)
+    seen = np.zeros_like(keep)
+    present: dict[str, np.ndarray] = {}
+    losses: list[Loss] = []
     for name, modality in cohort.modalities.items():
-        known = np.zeros(modality.n_obs)
-        for block in _blocks(modality):
-            known += (~_missing(block, variants=name == VARIANTS)).sum(axis=1)
-        keep = known >= least * modality.n_vars
-        if not keep.any():
-            raise InputError(
-                f"no sample has {least:.0%} of its values known",
-                where=name,
-                mend="check the missing code, or lower the sample call rate",
-            )
-        if not keep.all():
-            reason = f"fewer than {least:.0%} of the values known"
-            loss = Loss("samples", int((~keep).sum()), reason, name)
-            cohort = take_samples(cohort, keep)
-            return _filter_samples(replace(cohort, losses=(*cohort.losses, loss)), least)
-    return cohort
+        known = _known(modality, variants=name == VARIANTS)
+        present[name] = known > 0
+        seen |= present[name]
+        poor = present[name] & (known < least * modality.n_vars)
+        enough = f"has {least:.0%} of its values known"
+        _require_samples(present[name] & ~poor, modality, enough, name=name)
+        reason = f"fewer than {least:.0%} of the values known"
+        losses.append(Loss("samples", int((keep & poor).sum()), reason, name))
+        keep &= ~poor
+    losses.append(Loss("samples", int((keep & ~seen).sum()), "no value known in any modality"))
+    keep &= seen
+    for name, modality in cohort.modalities.items():
+        which = "known here is known well enough in the other modalities"
+        _require_samples(present[name] & keep, modality, which, name=name)
+    found = tuple(loss for loss in losses if loss.count)
+    chosen = cohort if keep.all() else take_samples(cohort, keep)
+    return replace(chosen, losses=(*cohort.losses, *found))
+
+
+def _known(modality: AnnData, *, variants: bool) -> np.ndarray:
+    """int64, (samples,), how many values of each sample are known."""
+    known = np.zeros(modality.n_obs, dtype=np.int64)
+    for block in blocks(modality):
+        known += (~is_missing(block, variants=variants)).sum(axis=1)
+    return known
 
 
 def _summarise(modality: AnnData, *, variants: bool) -> _Summary:
     """One pass over the values of a modality."""
     parts: list[tuple[np.ndarray, ...]] = []
-    binary = True
-    for block in _blocks(modality):
-        missing = _missing(block, variants=variants)
+    binary, present = True, np.zeros(modality.n_obs, dtype=bool)
+    for block in blocks(modality):
+        missing = is_missing(block, variants=variants)
         values = np.where(missing, np.float32(np.nan), block.astype(np.float32))
         binary = binary and bool((missing | (block == 0) | (block == 1)).all())
+        present |= ~missing.all(axis=1)
         total = np.where(missing, 0, block).sum(axis=0, dtype=np.float64)
         least, largest = np.fmin.reduce(values, axis=0), np.fmax.reduce(values, axis=0)
         parts.append(((~missing).sum(axis=0), total, least, largest))
     called, total, least, largest = (
         np.concatenate([p[n] for p in parts] or [np.zeros(0)]) for n in range(4)
     )
-    return _Summary(called, total, least, largest, binary)
-
-
-def _blocks(modality: AnnData) -> Iterator[np.ndarray]:
-    """Dense blocks of markers of a modality, (samples, block)."""
-    for start in range(0, modality.n_vars, BLOCK):
-        block = modality.X[:, start : start + BLOCK]
-        yield block.toarray() if scipy.sparse.issparse(block) else np.asarray(block)
-
-
-def _missing(block: np.ndarray, *, variants: bool) -> np.ndarray:
-    """bool, where a value is missing."""
-    if block.dtype.kind == "f":
-        return np.isnan(block)
-    return block == MISSING if variants else np.zeros(block.shape, dtype=bool)
+    return _Summary(called, total, least, largest, int(present.sum()), binary)
 
 
 Fault = tuple[np.ndarray, str]
@@ -192,7 +195,7 @@ def _variant_faults(
     alleles = found.called * _ploidy(found, contig)
     frequency = np.divide(found.total, alleles, out=np.zeros(len(alleles)), where=alleles > 0)
     return [
-        (found.called < call_rate * modality.n_obs, f"call rate below {call_rate:g}"),
+        (found.called < call_rate * found.present, f"call rate below {call_rate:g}"),
         (found.least == found.largest, "the same in every sample"),
         (np.minimum(frequency, 1 - frequency) < maf, f"minor allele frequency below {maf:g}"),
     ]
@@ -219,11 +222,11 @@ def _ploidy_of(called: np.ndarray, total: np.ndarray, largest: np.ndarray) -> fl
     return 1.0 if expected.sum() >= EXPECTED_HOMOZYGOTES else 0.0
 
 
-def _marker_faults(modality: AnnData, found: _Summary, *, max_missing: float) -> list[Fault]:
+def _marker_faults(found: _Summary, *, max_missing: float) -> list[Fault]:
     """What is wrong with each marker other than a variant."""
-    missing = modality.n_obs - found.called
+    missing = found.present - found.called
     return [
-        (missing > max_missing * modality.n_obs, f"more than {max_missing:.0%} missing"),
+        (missing > max_missing * found.present, f"more than {max_missing:.0%} missing"),
         (found.least == found.largest, "the same in every sample"),
     ]
 
@@ -253,6 +256,16 @@ def _require_left(keep: np.ndarray, losses: list[Loss], *, modality: str) -> Non
             f"none of {len(keep)} markers is left ({reasons})",
             where=modality,
             mend="loosen the filters, or leave this modality out",
+        )
+
+
+def _require_samples(kept: np.ndarray, modality: AnnData, which: str, *, name: str) -> None:
+    """Refuse to go on with a modality that has markers and no sample."""
+    if modality.n_vars and not kept.any():
+        raise InputError(
+            f"no sample {which}",
+            where=name,
+            mend="check the missing code, or lower the sample call rate",
         )
 
 

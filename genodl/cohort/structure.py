@@ -1,7 +1,8 @@
 """Linkage disequilibrium, kinship and principal components of genotypes.
 
-Missing dosages are set to the mean of their variant. Variants are visited in blocks, so memory
-grows with the samples and with the answer, not with the number of variants.
+Missing dosages are set to the mean of their variant, so a sample missing throughout changes no
+correlation of two variants and stands at the centre of the others. Variants are visited in
+blocks, so memory grows with the samples and with the answer, not with the number of variants.
 """
 
 from __future__ import annotations
@@ -108,7 +109,8 @@ def kinship(dosage: np.ndarray | Iterable[np.ndarray]) -> np.ndarray:
 
     Returns
     -------
-    float64, (samples, samples); mean diagonal 1
+    float64, (samples, samples); mean diagonal 1 over the samples with a known dosage. The row and
+    column of a sample without any are 0, and the others are as if it were not there.
 
     Source
     ------
@@ -117,13 +119,14 @@ def kinship(dosage: np.ndarray | Iterable[np.ndarray]) -> np.ndarray:
     total, variants = np.zeros(()), 0
     for block in _blocks(dosage):
         z = _unit(block)
-        total = total + (z @ z.T).astype(np.float64) * len(z)
+        total = total + (z @ z.T).astype(np.float64)
         variants += int(z.any(axis=0).sum())
     if not variants:
         raise InputError(
             "no variant varies", where="kinship", mend="give variants that differ between samples"
         )
-    return total / variants
+    present = int((np.diag(total) > 0).sum())
+    return total * present / variants
 
 
 def principal_components(
@@ -144,7 +147,7 @@ def principal_components(
     Parameters
     ----------
     dosage : int8 or float, (samples, variants), as for `ld_neighbours`, or blocks of it
-    k : how many, below the number of samples
+    k : how many, below the number of samples with a known dosage
     seed : start of the iteration used above 5,000 samples
     contig, pos : (variants,), label and base pairs, with a whole array of dosages
     r2, window : of the thinning, see `prune`
@@ -152,11 +155,12 @@ def principal_components(
     Returns
     -------
     float64, (samples, k), each column with mean 0 and standard deviation 1, by falling
-    eigenvalue; the largest entry of a column, by size, is positive
+    eigenvalue; the largest entry of a column, by size, is positive. A sample without any known
+    dosage is at 0, the mean: nothing is adjusted for its ancestry.
 
     Raises
     ------
-    InputError : k is not below the number of samples, or no variant varies
+    InputError : k is not below that number of samples, or no variant varies
 
     Source
     ------
@@ -167,15 +171,15 @@ def principal_components(
     if contig is not None and pos is not None and isinstance(dosage, np.ndarray):
         dosage = dosage[:, prune(dosage, contig, pos, r2=r2, window=window)]
     relationship = kinship(dosage)
-    samples = len(relationship)
-    if not 0 <= k < samples:
+    present = int((np.diag(relationship) > 0).sum())
+    if not 0 <= k < present:
         raise InputError(
-            f"{k} components of {samples} samples",
+            f"{k} components of {present} samples",
             where="principal components",
-            mend=f"ask for 0 to {samples - 1}",
+            mend=f"ask for 0 to {present - 1}",
         )
     vectors = _leading(relationship, k, seed=seed)
-    return _signed(vectors) * np.sqrt(samples)
+    return _signed(vectors) * np.sqrt(len(relationship))
 
 
 def _leading(matrix: np.ndarray, k: int, *, seed: int) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
+from scipy.sparse import csc_matrix, csr_matrix, issparse
 
 from genodl.cohort import join
 from genodl.errors import InputError
@@ -25,19 +26,68 @@ def table(samples):
     return pd.DataFrame(index=list(samples))
 
 
-def test_the_common_samples_stand_in_the_order_of_the_table():
-    cohort = join({"a": modality("zyxw"), "b": modality("wyxv")}, table("uwxy"))
-    assert list(cohort.samples.index) == ["w", "x", "y"]
-    assert cohort.modalities["a"].X.ravel().tolist() == [3, 2, 1]
-    assert cohort.modalities["b"].X.ravel().tolist() == [0, 2, 1]
+def test_samples_of_any_modality_stand_in_the_order_of_the_table():
+    cohort = join({"a": modality("zyxw"), "b": modality("wyxv")}, table("uwvxy"))
+    assert list(cohort.samples.index) == ["w", "v", "x", "y"]
+    np.testing.assert_array_equal(cohort.modalities["a"].X.ravel(), [3, np.nan, 2, 1])
+    np.testing.assert_array_equal(cohort.modalities["b"].X.ravel(), [0, 3, 2, 1])
 
 
-def test_every_loss_is_counted_for_its_modality():
-    cohort = join({"a": modality("zyxw"), "b": modality("uwxy")}, table("uwxy"))
+def test_every_loss_is_counted_where_it_arises():
+    cohort = join({"a": modality("zyxw"), "b": modality("uwxy")}, table("tuwxy"))
     assert cohort.losses == (
-        Loss("samples", 1, "in the sample table, not in a", "a"),
+        Loss("samples", 1, "in the sample table, in no modality"),
         Loss("samples", 1, "in a, not in the sample table", "a"),
+        Loss("samples", 1, "kept without a: its markers count as missing there", "a"),
     )
+
+
+def test_a_row_of_missing_values_counts_like_no_row():
+    empty = modality("xyz")
+    empty.X[1] = np.nan
+    cohort = join({"a": empty, "b": modality("wxyz")}, table("wxyz"))
+    assert [(loss.modality, loss.count) for loss in cohort.losses] == [("a", 2)]
+    dosage = AnnData(np.full((2, 3), -1, np.int8), obs=pd.DataFrame(index=["x", "y"]))
+    assert [loss.count for loss in join({"variants": dosage}, table("xy")).losses] == [2]
+    # the same numbers are values in another modality
+    assert join({"change": dosage}, table("xy")).losses == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "dtype", "fill"),
+    [
+        ("variants", np.int8, np.int8, -1),
+        ("variants", np.float32, np.float32, np.nan),
+        ("alterations", np.int8, np.float32, np.nan),
+        ("alterations", bool, np.float32, np.nan),
+        ("counts", np.int64, np.float32, np.nan),
+        ("expression", np.float64, np.float64, np.nan),
+    ],
+)
+@pytest.mark.parametrize("store", [np.asarray, np.asfortranarray, csr_matrix, csc_matrix])
+def test_an_absent_sample_is_a_row_of_what_means_missing(name, given, dtype, fill, store):
+    values = np.array([[0, 1, 1], [1, 0, 0]]).astype(given)
+    part = AnnData(store(values), obs=pd.DataFrame(index=["y", "x"]))
+    found = join({name: part, "all": modality("xwy")}, table("xwy")).modalities[name].X
+    assert issparse(found) == issparse(part.X)
+    assert found.dtype == dtype
+    expected = np.array([values[1], [fill] * 3, values[0]], dtype=dtype)
+    np.testing.assert_array_equal(found.toarray() if issparse(found) else found, expected)
+    whole = join({name: part}, table("xy")).modalities[name].X
+    assert whole.dtype == given
+
+
+def test_annotations_of_a_padded_modality_stay_and_can_be_written(tmp_path):
+    obs = pd.DataFrame({"age": [1, 2], "case": [True, False], "site": ["a", "b"]}, index=["y", "x"])
+    part = AnnData(
+        np.ones((2, 1), np.float32), obs=obs, var=pd.DataFrame({"pos": [7]}, index=["m"])
+    )
+    part.uns["unit"] = "log"
+    found = join({"a": part, "b": modality("xwy")}, table("xwy")).modalities["a"]
+    assert found.obs["age"].fillna(-1).tolist() == [2, -1, 1]
+    assert found.obs["case"].isna().tolist() == [False, True, False]
+    assert (found.uns["unit"], found.var["pos"].tolist()) == ("log", [7])
+    found.write_h5ad(tmp_path / "a.h5ad")
 
 
 def test_numbers_as_ids_match_the_same_text():
@@ -80,9 +130,12 @@ def test_no_common_sample_without_a_pattern_claims_none():
     )
 
 
-def test_modalities_that_share_samples_with_the_table_alone_are_refused():
-    with pytest.raises(InputError, match=r"no sample is in all of \['a', 'b'\]"):
-        join({"a": modality("xy"), "b": modality("zw")}, table("xyzw"))
+def test_modalities_without_a_common_sample_are_joined_and_each_must_meet_the_table():
+    cohort = join({"a": modality("xy"), "b": modality("zw")}, table("xyzw"))
+    assert list(cohort.samples.index) == list("xyzw")
+    assert [(loss.modality, loss.count) for loss in cohort.losses] == [("a", 2), ("b", 2)]
+    with pytest.raises(InputError, match="joining b with the sample table: no sample in common"):
+        join({"a": modality("xy"), "b": modality("uv")}, table("xyzw"))
 
 
 def test_repeated_ids_are_refused_by_name():
@@ -99,13 +152,16 @@ def test_cell_lines_join_on_their_cosmic_ids(data):
         {"alterations": alterations, "expression": expression},
         read_samples(folder / "samples.tsv.gz"),
     )
-    lost = {(loss.modality, loss.reason.partition(",")[0]): loss.count for loss in cohort.losses}
-    assert lost == {
-        ("expression", "in the sample table"): 29,
-        ("expression", "in expression"): 8,
-    }
-    assert len(cohort.samples) == 959
-    one = cohort.samples.index[500]
+    without = "kept without expression: its markers count as missing there"
+    assert cohort.losses == (
+        Loss("samples", 8, "in expression, not in the sample table", "expression"),
+        Loss("samples", 29, without, "expression"),
+    )
+    known = ~np.isnan(cohort.modalities["expression"].X).all(axis=1)
+    assert (len(cohort.samples), known.sum()) == (988, 959)
+    assert cohort.modalities["alterations"].n_obs == 988
+    assert not np.isnan(cohort.modalities["alterations"].X).any()
+    one = cohort.samples.index[known][500]
     np.testing.assert_array_equal(
         cohort.modalities["expression"][one].X, expression[expression.obs_names == one].X
     )

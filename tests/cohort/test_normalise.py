@@ -9,6 +9,7 @@ import pytest
 from genodl.cohort import covariates, phenotype
 from genodl.errors import InputError
 from genodl.io.tables import read_samples
+from genodl.values import Loss
 
 
 def table(**columns):
@@ -106,9 +107,7 @@ def test_numbers_are_standardised_and_missing_ones_marked():
     assert columns == ["age", "age:missing"]
     np.testing.assert_allclose(design[:, 0], np.array([-2, -1, 0, 0, 1, 2]) / np.sqrt(2))
     np.testing.assert_array_equal(design[:, 1], [0, 0, 0, 1, 0, 0])
-    assert [(loss.count, loss.reason) for loss in losses] == [
-        (1, "missing 'age' set to the mean and marked")
-    ]
+    assert losses == (Loss("samples", 1, "missing 'age' set to the mean and marked"),)
 
 
 def test_text_is_coded_against_its_most_frequent_level():
@@ -126,10 +125,10 @@ def test_a_constant_covariate_is_left_out_and_counted():
     design, columns, losses = covariates(samples, ["age", "batch", "site"])
     assert columns == ["age"]
     assert design.shape == (4, 1)
-    assert [loss.reason for loss in losses] == [
-        "'batch' is constant, left out",
-        "'site' is constant, left out",
-    ]
+    assert losses == (
+        Loss("covariates", 1, "'batch' is constant, left out"),
+        Loss("covariates", 1, "'site' is constant, left out"),
+    )
 
 
 def test_covariates_missing_together_share_one_indicator():

@@ -113,6 +113,62 @@ def test_samples_that_a_modality_hardly_knows_go_first():
     assert found.losses == (Loss("samples", 1, "fewer than 50% of the values known", "variants"),)
 
 
+def test_a_sample_absent_from_a_modality_stays_and_judges_none_of_its_markers():
+    absent = [-1] * 40
+    dosage = np.column_stack(
+        [
+            np.r_[absent, column(30, 20, 4, samples=60)],  # 54 of 60 called: stays
+            np.r_[absent, column(30, 20, 3, samples=60)],  # 53 of 60
+            np.r_[absent, column(59, 1, samples=60)],  # MAF 1 / 120: .0083
+            np.r_[absent, column(58, 2, samples=60)],  # .0167
+        ]
+    ).astype(np.int8)
+    mutation = np.full((100, 4), np.nan, dtype=np.float32)
+    mutation[50:] = 0
+    mutation[50:53, 0] = mutation[50:52, 1] = mutation[50:98, 2] = 1  # 3, 2 and 48 of 50
+    mutation[94:, 3] = np.nan  # 6 of 50 missing
+    cohort = cohort_of(variants=dosage, dna=mutation, rna=noise(100, 2))
+    found = filter_markers(cohort)
+    assert len(found.samples) == 100
+    assert list(found.modalities["variants"].var_names) == ["m0", "m3"]
+    assert list(found.modalities["dna"].var_names) == ["m0"]
+    assert found.losses == (
+        Loss("markers", 1, "call rate below 0.9", "variants"),
+        Loss("markers", 1, "minor allele frequency below 0.01", "variants"),
+        Loss("markers", 1, "more than 10% missing", "dna"),
+        Loss("markers", 2, "fewer than 3 samples on the rarer side", "dna"),
+    )
+
+
+def test_absent_samples_leave_the_verdict_on_every_marker_as_it_was():
+    random = np.random.default_rng(1)
+    dosage = random.binomial(2, random.beta(0.3, 2, 200), (80, 200)).astype(np.int8)
+    dosage[random.random(dosage.shape) < random.uniform(0, 0.2, 200)] = -1
+    alone = filter_markers(cohort_of(variants=dosage))
+    padded = np.vstack([dosage, np.full((70, 200), -1, np.int8)])
+    joined = filter_markers(cohort_of(variants=padded, rna=noise(150, 2)))
+    assert joined.losses == alone.losses
+    kept = [found.modalities["variants"].var_names for found in (alone, joined)]
+    assert list(kept[0]) == list(kept[1])
+    assert 20 < len(kept[0]) < 180
+
+
+def test_a_sample_known_in_no_modality_goes():
+    dosage, expression = np.tile(column(50, 30, 20)[:, None], 10), noise(100, 4)
+    dosage[:2], expression[1:3] = -1, np.nan
+    found = filter_markers(cohort_of(variants=dosage, rna=expression))
+    assert list(found.samples.index) == ["s0", *(f"s{n}" for n in range(2, 100))]
+    assert found.losses == (Loss("samples", 1, "no value known in any modality"),)
+
+
+def test_a_modality_whose_only_samples_go_for_another_is_refused():
+    expression, dosage = noise(100, 4), np.tile(column(50, 30, 20)[:, None], 10)
+    expression[1:] = np.nan
+    dosage[0, 1:] = -1
+    with pytest.raises(InputError, match="rna: no sample known here is known well enough"):
+        filter_markers(cohort_of(variants=dosage, rna=expression))
+
+
 def test_a_modality_without_any_marker_left_is_refused_with_the_reasons():
     with pytest.raises(InputError, match=r"variants: none of 2 .*the same in every sample: 2"):
         filter_markers(cohort_of(variants=np.ones((50, 2), dtype=np.int8)))

@@ -151,6 +151,29 @@ def test_thinning_keeps_a_long_haplotype_out_of_the_components():
     assert abs(np.corrcoef(raw[:, 0], side)[0, 1]) < 0.5
 
 
+@pytest.mark.parametrize("missing", [-1, np.nan])
+def test_absent_samples_are_at_the_centre_and_move_no_other(missing):
+    dosage = haplotypes(np.random.default_rng(9), 50, 300)
+    rows = np.random.default_rng(9).permutation(70)[:50]
+    padded = np.full((70, 300), missing, dtype=np.int8 if missing == -1 else np.float32)
+    padded[rows] = dosage
+    absent = np.setdiff1d(np.arange(70), rows)
+    related = kinship(padded)
+    np.testing.assert_allclose(related[np.ix_(rows, rows)], kinship(dosage), atol=1e-6)
+    assert not related[absent].any()
+    assert np.trace(related) / 50 == pytest.approx(1)
+    found = principal_components(padded, 4)
+    np.testing.assert_allclose(found[absent], 0, atol=1e-6)
+    np.testing.assert_allclose(
+        found[rows] / np.sqrt(70 / 50), principal_components(dosage, 4), atol=1e-5
+    )
+    place = np.repeat(["1"], 300), np.arange(300)
+    pairs = [ld_neighbours(d, *place).toarray() for d in (padded, dosage)]
+    np.testing.assert_allclose(*pairs, atol=1e-5)
+    with pytest.raises(InputError, match="50 components of 50 samples; ask for 0 to 49"):
+        principal_components(padded, 50)
+
+
 def test_components_that_cannot_be_are_refused():
     dosage = haplotypes(np.random.default_rng(8), 6, 20)
     assert principal_components(dosage, 0).shape == (6, 0)
