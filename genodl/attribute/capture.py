@@ -75,7 +75,7 @@ def capture(predict: Callable[[Any], Any], x: Any, rows: Iterable[int]) -> tuple
     outputs = 0
     for n in sorted(set(rows)):
         avals = [jax.ShapeDtypeStruct((n, *v.shape[1:]), v.dtype) for v in leaves]
-        found = jax.make_jaxpr(lambda *z: predict(jax.tree.unflatten(tree, z)))(*avals)
+        found = traced(lambda *z: predict(jax.tree.unflatten(tree, z)), avals)
         outputs = _outputs(found, n)
         closed[n] = inline(found)
     code = Code(
@@ -83,6 +83,21 @@ def capture(predict: Callable[[Any], Any], x: Any, rows: Iterable[int]) -> tuple
         tuple((n, structure(c)) for n, c in closed.items()),
     )
     return Program(code, {n: list(c.consts) for n, c in closed.items()}), outputs
+
+
+def traced(predict: Callable[..., Any], avals: list) -> core.ClosedJaxpr:
+    """The jaxpr of a callable; one that changes itself as it predicts is an error."""
+    try:
+        return jax.make_jaxpr(predict)(*avals)
+    except Exception as error:
+        # Flax's own error, known by name: any callable is taken, and none of its libraries.
+        if type(error).__name__ != "TraceContextError":
+            raise
+        raise InputError(
+            "predict changes its own state, as dropout in training mode or a recurrent layer does",
+            where="attribute",
+            mend="call model.eval(), or pass lambda x: nnx.clone(model)(x)",
+        ) from error
 
 
 def _outputs(found: core.ClosedJaxpr, rows: int) -> int:

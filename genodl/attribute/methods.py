@@ -299,6 +299,10 @@ def _start(number: Callable, batch: Batch, background: bool) -> jax.Array:
     if not background:
         return full(batch.baseline)
     members = jax.tree.map(lambda b: jnp.moveaxis(b, 1, 0), batch.baseline)
+    if all(b.shape[1] == 1 for b in jax.tree.leaves(members)):
+        # The members of a shared set are predicted together.
+        found = jax.vmap(number)(members).mean(axis=0)
+        return jnp.broadcast_to(found, (rows, *found.shape[1:]))
     return jax.lax.map(full, members).mean(axis=0)
 
 
