@@ -30,13 +30,14 @@ def main(arguments: list[str] | None = None) -> None:
     except InputError as fault:
         _fail(str(fault))
     except (typer.Abort, KeyboardInterrupt):
-        print("genodl: interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        status = INTERRUPTED
     except Exception as fault:
         # typer brings its own copy of click's exceptions: known by what they can say
         if not (hasattr(fault, "format_message") and hasattr(fault, "exit_code")):
             raise
         _fail(" ".join(fault.format_message().split()).rstrip(".") + "; see genodl --help")
+    if status == INTERRUPTED:
+        print("genodl: interrupted", file=sys.stderr)
     sys.exit(status)
 
 
