@@ -23,12 +23,15 @@ from genodl.attribute.gradients import (
     moments,
     no_moments,
 )
+from genodl.attribute.local import Window, after
+from genodl.attribute.program import environment, read
+from genodl.attribute.rescale import body, captured
 from genodl.errors import InputError
 
 # Subsets that are still enumerated: 2^12.
 MOST_EXACT = 12
 # Mutants predicted together.
-MUTANTS = 64
+MUTANTS = 256
 
 
 def occlusion(predict: Predict, batch: Batch, *, window: Any = 1, stride: Any = None) -> Any:
@@ -113,25 +116,26 @@ def ism(predict: Predict, batch: Batch, *, onehot: bool = False) -> Any:
             mend="give one-hot sequences, (samples, length, channels)",
         )
     number = explained(predict, batch.target)
-    whole = number(batch.x)
+    closed = captured(number, tree, leaves, body)
+    base = environment(closed, leaves)
+    whole = read(base, closed.jaxpr.outvars[0])
     found = []
     for place, leaf in enumerate(leaves):
         length, channels = leaf.shape[1:]
         letters = jnp.argmax(leaf, axis=-1)
         first = 1 if onehot else 0
+        source = closed.jaxpr.invars[place]
 
         def change(
             mutation: jax.Array,
-            place: int = place,
+            source: Any = source,
             channels: int = channels,
             letters: jax.Array = letters,
         ) -> jax.Array:
             site, shift = mutation[0], mutation[1]
             letter = (letters[:, site] + shift) % channels
-            base = jax.nn.one_hot(letter, channels, dtype=leaves[place].dtype)
-            mutant = list(leaves)
-            mutant[place] = leaves[place].at[:, site].set(base)
-            return number(jax.tree.unflatten(tree, mutant)) - whole
+            base_there = jax.nn.one_hot(letter, channels, dtype=base[source].dtype)[:, None]
+            return after(closed, base, {source: Window(site, base_there)}) - whole
 
         shifts = np.arange(first, channels)
         sites = np.stack(np.meshgrid(np.arange(length), shifts, indexing="ij"), axis=-1)

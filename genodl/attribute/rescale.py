@@ -15,7 +15,7 @@ from jax.extend import core
 
 from genodl.attribute import control
 from genodl.attribute.gradients import Batch, Found, Predict, explained
-from genodl.attribute.program import apply, environment, inline, read
+from genodl.attribute.program import Opener, apply, environment, inline, read
 from genodl.attribute.rules import ELEMENTWISE, INDEXED, LINEAR, RULES, Step, number, secant
 from genodl.errors import InputError
 
@@ -52,11 +52,17 @@ class Trace(NamedTuple):
 
 def opener(eqn: Any) -> core.ClosedJaxpr | None:
     """The body of any call that only wraps; an elementwise function stays whole."""
+    whole = eqn.primitive.name.startswith("custom_") and elementwise(eqn)
+    return None if whole else body(eqn)
+
+
+def body(eqn: Any) -> core.ClosedJaxpr | None:
+    """The body of any call."""
     name = OPENED.get(eqn.primitive.name)
-    if name is None or (eqn.primitive.name.startswith("custom_") and elementwise(eqn)):
+    if name is None:
         return None
-    body = eqn.params[name]
-    return body if isinstance(body, core.ClosedJaxpr) else core.ClosedJaxpr(body, ())
+    found = eqn.params[name]
+    return found if isinstance(found, core.ClosedJaxpr) else core.ClosedJaxpr(found, ())
 
 
 def elementwise(eqn: Any) -> bool:
@@ -66,12 +72,12 @@ def elementwise(eqn: Any) -> bool:
         return True
     if name not in OPENED or len(eqn.outvars) != 1:
         return False
-    body = getattr(eqn.params[OPENED[name]], "jaxpr", eqn.params[OPENED[name]])
+    inner = getattr(eqn.params[OPENED[name]], "jaxpr", eqn.params[OPENED[name]])
     shape = eqn.outvars[0].aval.shape
     # Scalars are spread inside by broadcasts, which touch no element of the operands.
     return all(
         elementwise(e) or (e.primitive.name == "broadcast_in_dim" and not e.invars[0].aval.shape)
-        for e in body.eqns
+        for e in inner.eqns
     ) and all(v.aval.shape in (shape, ()) for v in eqn.invars)
 
 
@@ -309,9 +315,9 @@ def lrp(predict: Predict, batch: Batch) -> Any:
     return jax.tree.unflatten(tree, shares)
 
 
-def captured(predict: Predict, tree: Any, leaves: list) -> core.ClosedJaxpr:
+def captured(predict: Predict, tree: Any, leaves: list, opens: Opener = opener) -> core.ClosedJaxpr:
     """The program of `predict` with every call opened that only wraps."""
-    return inline(jax.make_jaxpr(lambda *z: predict(jax.tree.unflatten(tree, z)))(*leaves), opener)
+    return inline(jax.make_jaxpr(lambda *z: predict(jax.tree.unflatten(tree, z)))(*leaves), opens)
 
 
 def reference_runs(
