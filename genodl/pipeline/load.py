@@ -27,7 +27,9 @@ def read_cohort(
     expression: AnyPath | None = None,
     features: Mapping[str, AnyPath] | None = None,
 ) -> Cohort:
-    """The samples that a table and every given modality have in common.
+    """The samples of a table that at least one of the given modalities has.
+
+    A sample's values are missing in a modality that lacks it; see `genodl.cohort.join`.
 
     Parameters
     ----------
@@ -38,7 +40,8 @@ def read_cohort(
 
     Raises
     ------
-    InputError : a file is absent or damaged, no modality is given, or no sample is in all
+    InputError : a file is absent or damaged, no modality is given, or one shares no sample with
+        the table
     """
     files = _files(variants, expression, features or {})
     # a long read should not end in the absence of the next file
