@@ -19,14 +19,16 @@ from genodl.rank.loci import clump
 from genodl.rank.test import Fits, Tested, attributed_covariance, deviate, log_p_value
 
 Track = Callable[[Iterable, str, int], Iterable]
-WIDTHS = (32, 128, 512, 2048, 8192)  # selected features are padded to one: few programs compiled
-MARKERS = (
-    "phenotype rank marker modality contig pos ref alt locus score effect p_value q_value "
-    "stability marginal_p"
-).split()
-LOCI = (
-    "phenotype rank locus contig start end lead_marker n_markers p_value q_value modality".split()
-)
+# selected features are padded to one of these, so that few programs are compiled
+WIDTHS = (32, 128, 512, 2048, 8192, 32768)
+MARKERS = [
+    *("phenotype", "rank", "marker", "modality", "contig", "pos", "ref", "alt", "locus"),
+    *("score", "effect", "p_value", "q_value", "stability", "marginal_p"),
+]
+LOCI = [
+    *("phenotype", "rank", "locus", "contig", "start", "end", "lead_marker", "n_markers"),
+    *("p_value", "q_value", "modality"),
+]
 
 
 def attribution_test(
@@ -82,7 +84,8 @@ def rank(
     name: str, tables: dict[str, pd.DataFrame], near: dict[str, sp.csr_matrix], study: Study
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The marker and the locus table of one target, best first."""
-    markers, loci = [], []
+    markers: list[pd.DataFrame] = []
+    loci: list[pd.DataFrame] = []
     for modality, table in tables.items():
         var = study.cohort.modalities[modality].var
         lead = clump(table["log_p"].to_numpy(), near[modality])
@@ -163,7 +166,7 @@ def _table(
     target = study.targets[number]
     samples = int(target.known.sum())
     freedom = _freedom(study, number)
-    log_p = log_p_value([v.z for v in views], active=active, freedom=freedom)
+    log_p = log_p_value([np.asarray(v.z) for v in views], active=active, freedom=freedom)
     tested = views[0]
     marginal = candidates.marginal[:, number].astype(float)
     # z is on the null variance: r = z / sqrt(samples)

@@ -14,7 +14,8 @@ from genodl.config import DiscoverConfig, as_dict, read
 from genodl.pipeline.assess import attribution_test, neighbours, rank
 from genodl.pipeline.found import Found
 from genodl.pipeline.interact import interact, panel
-from genodl.pipeline.learn import Candidates, Deep, Linear, deepen, screen, sparse
+from genodl.pipeline.learn import Candidates, Deep, Linear, screen, sparse
+from genodl.pipeline.networks import deepen
 from genodl.pipeline.study import Study, prepare
 from genodl.rank.calibration import inflation, self_check
 from genodl.rank.performance import performance
@@ -167,6 +168,7 @@ def _performance(
         models,
         kind=study.targets[number].kind,
         gate=deep.gate,
+        products=bool(deep.products.attribution),
         seed=config.seed,
     )
 

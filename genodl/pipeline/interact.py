@@ -87,7 +87,16 @@ def interact(
             continue
         x = values[:, pairs.first] * values[:, pairs.second]
         x = x - x[train].mean(0)
-        found = sparse_path(x[train], response[train].astype(float), seed=config.seed + k)
+        # the bound has already done what a screen inside the inner groups would do
+        every = np.arange(len(pairs.z))
+        group = study.folded.inner[k][train]
+        found = sparse_path(
+            x[train],
+            response[train].astype(float),
+            features=every,
+            inner=group,
+            inner_features=[every] * (group.max() + 1),
+        )
         inner[train, k] = found.inner
         terms = x * found.coefficients.astype(np.float32) * (fold == k)[:, None]
         prediction += terms.sum(1)

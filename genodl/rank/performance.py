@@ -22,6 +22,7 @@ def performance(
     *,
     kind: str,
     gate: np.ndarray,
+    products: bool,
     seed: int,
 ) -> dict[str, Any]:
     """The out-of-fold metric of each prediction with its 95 % percentile bootstrap interval.
@@ -32,6 +33,7 @@ def performance(
     predictions : "covariates", "linear" and "deep" -> float, (samples,), out of fold
     kind : quantitative (R2, coefficient of determination) or binary (area under the ROC curve)
     gate : float, (folds,), stacking weights of the networks
+    products : whether any fold predicts with products of markers
     """
     name, metric = METRICS[kind]
     rng = np.random.default_rng(seed)
@@ -47,6 +49,7 @@ def performance(
     entry["gate"] = float(np.mean(gate))
     better = entry["deep"]["value"] > entry["linear"]["value"]
     entry["network_adds"] = bool(entry["gate"] > 0 and better)
+    entry["products_add"] = bool(products and better)
     entry["statement"] = _statement(entry)
     return entry
 
@@ -54,8 +57,12 @@ def performance(
 def _statement(entry: dict[str, Any]) -> str:
     """One plain sentence."""
     metric = {"r2": "R2", "auc": "AUC"}[entry["metric"]]
-    values = {m: f"{entry[m]['value']:.3f}" for m in ("deep", "linear", "covariates")}
-    tail = f"out-of-fold {metric} {values['deep']}, linear {values['linear']}, covariates only {values['covariates']}"
+    full, linear, covariates = (
+        f"{entry[m]['value']:.3f}" for m in ("deep", "linear", "covariates")
+    )
+    tail = f"out-of-fold {metric} {full}, linear {linear}, covariates only {covariates}"
     if entry["network_adds"]:
         return f"the network adds to the linear model: {tail}"
+    if entry["products_add"]:
+        return f"interactions add to the linear model, the network nothing: {tail}"
     return f"the network adds nothing over the linear model: {tail}"

@@ -60,9 +60,9 @@ class Tested(NamedTuple):
         close proxy
     """
 
-    z: jax.Array
-    slope: jax.Array
-    stability: jax.Array
+    z: jax.Array | np.ndarray
+    slope: jax.Array | np.ndarray
+    stability: jax.Array | np.ndarray
 
 
 @jax.jit

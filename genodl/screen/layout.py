@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+INNER = 5  # inner groups of a training fold, at most
+
 
 class Folded(NamedTuple):
     """Samples in the order of their folds, each fold padded to one width, so a fold is a slice.
@@ -26,6 +28,17 @@ class Folded(NamedTuple):
     def fold(self) -> np.ndarray:
         """int, (places,), the fold of each place."""
         return np.repeat(np.arange(len(self.rows)), self.rows.shape[1])
+
+    @property
+    def inner(self) -> np.ndarray:
+        """int, (folds, places), the inner group of each place within each training fold.
+
+        Whole folds make the groups, so relatives stay together there too; -1 in the fold that is
+        held out.
+        """
+        folds = len(self.rows)
+        ahead = (self.fold - np.arange(folds)[:, None] - 1) % folds
+        return np.where(ahead == folds - 1, -1, ahead % min(INNER, folds - 1))
 
     def lay(self, values: np.ndarray) -> np.ndarray:
         """(samples, ...) as (places, ...), padding rows zero."""

@@ -56,14 +56,15 @@ def keep_best(scores: Iterable[tuple[int, np.ndarray]], *, markers: int, most: i
     ----------
     scores : (first marker of the block, z of the block (2, block, residuals))
     """
-    feature = z = None
+    feature: np.ndarray = np.zeros((0, 0), np.int64)
+    z: np.ndarray = np.zeros((0, 0), np.float32)
     for start, block in scores:
         width = block.shape[1]
         number = start + np.arange(width) + markers * np.arange(2)[:, None]
         here = np.broadcast_to(number.reshape(-1, 1), (2 * width, block.shape[2]))
         flat = block.reshape(2 * width, -1)
-        feature = here if feature is None else np.concatenate([feature, here])
-        z = flat if z is None else np.concatenate([z, flat])
+        feature = np.concatenate([feature, here]) if len(feature) else here
+        z = np.concatenate([z, flat]) if len(z) else flat
         if len(z) > most:
             best = np.argpartition(-np.abs(z), most - 1, axis=0)[:most]
             feature, z = (np.take_along_axis(v, best, axis=0) for v in (feature, z))

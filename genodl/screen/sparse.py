@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lasso_path
 
-INNER_FOLDS = 5
 PENALTIES = np.geomspace(1.0, 0.05, 30)
 GAIN_Z = 1.64  # standard errors of the inner gain
 TWINS_R2 = 0.9
@@ -29,39 +29,52 @@ class SparseFit(NamedTuple):
     inner: np.ndarray
 
 
-def sparse_path(features: np.ndarray, residual: np.ndarray, *, seed: int) -> SparseFit:
+def sparse_path(
+    values: np.ndarray,
+    residual: np.ndarray,
+    *,
+    features: np.ndarray,
+    inner: np.ndarray,
+    inner_features: Sequence[np.ndarray],
+) -> SparseFit:
     """Lasso at the penalty of least inner cross-validated error.
 
-    Nothing is selected unless the inner predictions beat zero by `GAIN_Z` standard errors: a path
-    that fits noise adds it to every test. The path runs from the largest useful penalty downwards
-    and stops once the inner error has risen for a whole segment.
+    Each inner fit sees only the features that a screen without its left-out rows passed on: a
+    screen of all rows has seen the answers, and the inner error would favour fitting noise.
+    Nothing is selected unless the inner predictions beat zero by `GAIN_Z` standard errors. The
+    path runs from the largest useful penalty downwards and stops once the inner error has risen
+    for a whole segment.
 
     Parameters
     ----------
-    features : float32 or float64, (samples, features), centred
-    residual : float64, (samples,), centred
-    seed : of the inner folds
+    values : float32, (samples, columns), of the training samples
+    residual : float64, (samples,)
+    features : int, columns of the final fit
+    inner : int, (samples,), inner group of each sample, from 0
+    inner_features : of each inner group, columns of the fit that leaves it out
+
+    Returns
+    -------
+    SparseFit; its coefficients are those of `features`, on centred columns
 
     Source
     ------
-    Tibshirani 1996; coordinate descent after Friedman, Hastie and Tibshirani 2010.
+    Tibshirani 1996; coordinate descent after Friedman, Hastie and Tibshirani 2010; screening
+    inside the validation after Ambroise and McLachlan 2002.
     """
-    x = np.asfortranarray(features, dtype=np.float64)
-    y = np.asarray(residual, np.float64)
-    samples, width = x.shape
-    nothing = SparseFit(np.zeros(width), np.zeros(samples))
-    gram, product = x.T @ x, x.T @ y
-    largest = np.abs(product).max(initial=0) / samples
+    y = residual - residual.mean()
+    nothing = SparseFit(np.zeros(len(features)), np.zeros(len(y)))
+    x = _centred(values, features)
+    largest = np.abs(x.T @ y).max(initial=0) / len(y)
     if not largest > 0:
         return nothing
-    inner = np.random.default_rng(seed).permutation(samples) % INNER_FOLDS
     penalties = largest * PENALTIES
-    predicted = _inner_predictions(x, y, gram, product, inner, penalties)
+    predicted = _inner_predictions(values, y, inner, inner_features, penalties)
     best = int(((y[:, None] - predicted) ** 2).mean(0).argmin())
     gain = y**2 - (y - predicted[:, best]) ** 2
-    if gain.mean() <= GAIN_Z * gain.std() / np.sqrt(samples):
+    if gain.mean() <= GAIN_Z * gain.std() / np.sqrt(len(y)):
         return nothing
-    whole = _path(x, y, gram, product, penalties[: best + 1], tolerance=1e-4)
+    whole = _path(x, y, penalties[: best + 1], tolerance=1e-4)
     return SparseFit(whole[:, -1], predicted[:, best])
 
 
@@ -85,23 +98,33 @@ def distinct(features: np.ndarray, *, r2: float = TWINS_R2) -> np.ndarray:
     return np.flatnonzero(kept)
 
 
-def _inner_predictions(x, y, gram, product, inner, penalties):
+def _centred(values: np.ndarray, features: np.ndarray, rows: np.ndarray | None = None):
+    """Chosen columns, float64, Fortran order, less their mean."""
+    chosen = values[:, features] if rows is None else values[np.ix_(rows, features)]
+    x = np.asfortranarray(chosen, dtype=np.float64)
+    x -= x.mean(0)
+    return x
+
+
+def _inner_predictions(values, y, inner, inner_features, penalties):
     """Left-out predictions, (samples, penalties), of as many penalties as are worth it."""
-    held = [inner == k for k in range(INNER_FOLDS)]
     parts = []
-    for out in held:
-        part, kept = x[out], np.asfortranarray(x[~out])
-        parts.append((kept, y[~out], gram - part.T @ part, product - part.T @ y[out], part))
-    warm: list[np.ndarray | None] = [None] * INNER_FOLDS
+    for group, features in enumerate(inner_features):
+        out, kept = np.flatnonzero(inner == group), np.flatnonzero(inner != group)
+        x = _centred(values, features, kept)
+        mean = values[np.ix_(kept, features)].mean(0)
+        target = y[kept] - y[kept].mean()
+        parts.append((out, x, target, x.T @ x, x.T @ target, values[np.ix_(out, features)] - mean))
+    warm: list[np.ndarray | None] = [None] * len(parts)
     pieces: list[np.ndarray] = []
     least = np.inf
     for start in range(0, len(penalties), SEGMENT):
         chosen = penalties[start : start + SEGMENT]
-        piece = np.empty((len(y), len(chosen)))
-        for k, (kept, target, g, p, part) in enumerate(parts):
-            path = _path(kept, target, g, p, chosen, tolerance=1e-3, warm=warm[k])
+        piece = np.zeros((len(y), len(chosen)))
+        for k, (out, x, target, gram, product, left) in enumerate(parts):
+            path = _path(x, target, chosen, gram, product, tolerance=1e-3, warm=warm[k])
             warm[k] = path[:, -1]
-            piece[held[k]] = part @ path
+            piece[out] = left @ path
         pieces.append(piece)
         lowest = ((y[:, None] - piece) ** 2).mean(0).min()
         if lowest >= least:
@@ -110,7 +133,7 @@ def _inner_predictions(x, y, gram, product, inner, penalties):
     return np.concatenate(pieces, axis=1)
 
 
-def _path(x, y, gram, product, penalties, *, tolerance, warm=None):
+def _path(x, y, penalties, gram=None, product=None, *, tolerance, warm=None):
     """Lasso coefficients, (features, penalties), by coordinate descent on the Gram matrix."""
     with warnings.catch_warnings():
         # the path is a means to a ranking: a duality gap of a percent is enough
@@ -119,8 +142,8 @@ def _path(x, y, gram, product, penalties, *, tolerance, warm=None):
             x,
             y,
             alphas=penalties,
-            precompute=gram,
-            Xy=product,
+            precompute=x.T @ x if gram is None else gram,
+            Xy=x.T @ y if product is None else product,
             coef_init=warm,
             tol=tolerance,
             max_iter=300,

@@ -14,7 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from genodl.errors import InputError, nearest
 from genodl.models.network import Network, apply, initial_params, network
-from genodl.train.draw import minibatches, validation_splits
+from genodl.train.draw import halves, minibatches, validation_splits
 from genodl.train.fit import TrainConfig, train_tasks
 from genodl.train.loss import LOSSES
 from genodl.train.stacking import gate, gate_by_loss
@@ -74,6 +74,7 @@ def fit_ensemble(
     config: TrainConfig | None = None,
     loss: str = "squared",
     validation: float = 0.2,
+    validated: np.ndarray | None = None,
 ) -> Ensemble:
     """An ensemble for each task, all trained by one compiled program.
 
@@ -89,6 +90,8 @@ def fit_ensemble(
     members : networks a task
     loss : squared, huber, logistic (targets 0/1) or cross_entropy (targets one-hot)
     validation : share of the weighted rows that each member stops by, at most one half
+    validated : bool, (tasks, samples), the rows that every member of a task stops by in place of
+        its own split, such as those that the choice of its inputs has not seen
 
     Returns
     -------
@@ -103,7 +106,11 @@ def fit_ensemble(
     net = network(model, settings, x.shape[2], y.shape[2])
     scales = _standardisation(x, y, weight, continuous=loss in CONTINUOUS)
     train = partial(train_tasks, net=net, config=config, loss=loss)
-    held = _held(weight, members=members, parts=round(1 / validation), seed=seed)
+    held = (
+        _held(weight, members=members, parts=round(1 / validation), seed=seed)
+        if validated is None
+        else np.stack([halves(rows, members=members) for rows in validated & (weight > 0)])
+    )
     fits = _in_chunks(train, x, y, weight, held, scales, net=net, seed=seed, config=config)
     share = ~fits["dropped"] / np.maximum((~fits["dropped"]).sum(axis=1, keepdims=True), 1)
     out_of_bag = _out_of_bag(fits["out_of_bag"], held > 0, ~fits["dropped"])
