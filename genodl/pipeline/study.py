@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse
 from anndata import AnnData
 
 from genodl.cohort.normalise import covariates as covariate_columns
 from genodl.cohort.normalise import phenotype as read_phenotype
+from genodl.cohort.presence import VARIANTS
 from genodl.cohort.qc import filter_markers
 from genodl.cohort.split import folds as assign_folds
 from genodl.cohort.structure import principal_components
@@ -51,15 +53,21 @@ class Study:
         for start in range(0, markers.n_vars, size):
             stop = min(start + size, markers.n_vars)
             dosage = np.full((len(markers), size), np.nan, np.float32)
-            dosage[:, : stop - start] = as_float(markers, slice(start, stop))
+            dosage[:, : stop - start] = as_float(
+                markers, slice(start, stop), variants=modality == VARIANTS
+            )
             laid = self.folded.lay(dosage)
             yield start, stop - start, encode(laid, self.folded.present, self.basis, WINSOR)
 
 
-def as_float(markers: AnnData, columns: slice | np.ndarray) -> np.ndarray:
-    """Columns of a modality, float32, (samples, columns), nan = missing."""
-    values = np.asarray(markers.X[:, columns])
-    if values.dtype == np.int8:
+def as_float(markers: AnnData, columns: slice, *, variants: bool) -> np.ndarray:
+    """Columns of a modality, float32, (samples, columns), nan = missing.
+
+    -1 is a missing genotype, and a value like any other (a deletion) outside the variants.
+    """
+    values = markers.X[:, columns]
+    values = values.toarray() if scipy.sparse.issparse(values) else np.asarray(values)
+    if variants and values.dtype.kind in "iu":
         return np.where(values == MISSING, np.nan, values).astype(np.float32)
     return values.astype(np.float32)
 
