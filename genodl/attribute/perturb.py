@@ -46,26 +46,53 @@ def occlusion(predict: Predict, batch: Batch, *, window: Any = 1, stride: Any = 
     ------
     Zeiler and Fergus 2014, section 4.2.
     """
-    number = explained(predict, batch.target)
-    whole = number(batch.x)
     leaves, tree = jax.tree.flatten(batch.x)
-    starts = jax.tree.leaves(batch.baseline)
+    number = explained(predict, batch.target)
+    closed = captured(number, tree, leaves, body)
+    base = environment(closed, leaves)
+    whole = read(base, closed.jaxpr.outvars[0])
     found = []
-    for place, leaf in enumerate(leaves):
+    for place, (leaf, start) in enumerate(
+        zip(leaves, jax.tree.leaves(batch.baseline), strict=True)
+    ):
         size, corners = windows(leaf.shape[1:], window, stride)
+        source = closed.jaxpr.invars[place]
 
-        def ask(carry: tuple, corner: jax.Array, place: int = place, size: Any = size) -> tuple:
-            total, count = carry
-            inside = box(leaves[place].shape[1:], corner, size)
-            hidden = list(leaves)
-            hidden[place] = jnp.where(inside, starts[place], leaves[place])
-            fall = whole - number(jax.tree.unflatten(tree, hidden))
-            return (total + along(fall, leaves[place]) * inside, count + inside), None
+        def ask(
+            corner: jax.Array,
+            source: Any = source,
+            leaf: jax.Array = leaf,
+            start: jax.Array = start,
+            size: tuple[int, ...] = size,
+        ) -> jax.Array:
+            # Only the positions under the window change, whatever the other axes do.
+            inside = box((size[0], *leaf.shape[2:]), corner.at[0].set(0), size)
+            there, filler = (
+                jax.lax.dynamic_slice_in_dim(v, corner[0], size[0], axis=1) for v in (leaf, start)
+            )
+            changed = Window(corner[0], jnp.where(inside, filler, there))
+            return whole - after(closed, base, {source: changed})
 
-        zero = (jnp.zeros_like(leaf), jnp.zeros(leaf.shape[1:], leaf.dtype))
-        (total, count), _ = jax.lax.scan(ask, zero, jnp.asarray(corners))
-        found.append(total / jnp.maximum(count, 1))
+        together = max(1, min(MUTANTS // leaf.shape[0], len(corners)))
+        falls = jax.lax.map(ask, jnp.asarray(corners), batch_size=together)
+        found.append(averaged(falls, leaf, corners, size))
     return jax.tree.unflatten(tree, found)
+
+
+def averaged(
+    falls: jax.Array, leaf: jax.Array, corners: np.ndarray, size: tuple[int, ...]
+) -> jax.Array:
+    """Each input's mean over the windows on it, from falls of (windows, batch)."""
+
+    def add(carry: tuple, one: tuple) -> tuple[tuple, None]:
+        total, count = carry
+        fall, corner = one
+        inside = box(leaf.shape[1:], corner, size)
+        return (total + along(fall, leaf) * inside, count + inside), None
+
+    zero = (jnp.zeros_like(leaf), jnp.zeros(leaf.shape[1:], leaf.dtype))
+    (total, count), _ = jax.lax.scan(add, zero, (falls, jnp.asarray(corners)))
+    return total / jnp.maximum(count, 1)
 
 
 def windows(shape: tuple[int, ...], window: Any, stride: Any) -> tuple[tuple[int, ...], np.ndarray]:

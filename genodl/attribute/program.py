@@ -202,7 +202,11 @@ def _derivative(eqn: Any) -> Hashable:
         found, pull = jax.vjp(lambda *o: apply(eqn, o), *operands)
         return pull([jnp.ones_like(f) for f in found])
 
-    closed = jax.make_jaxpr(pulled)(*shapes(eqn.invars))
+    try:
+        closed = jax.make_jaxpr(pulled)(*shapes(eqn.invars))
+    except (TypeError, ValueError):
+        # A rule over integers, say: such a program is compiled at each call.
+        return object()
     return _structure(closed.jaxpr, derived=False) if not closed.consts else object()
 
 

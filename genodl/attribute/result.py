@@ -30,7 +30,7 @@ class Attribution:
         the mean over its members
     completeness_error : the same shape, |sum of values - (prediction - baseline_prediction)|
     incomplete : bool, the same shape, where that error exceeds `tolerance` times
-        |prediction| + |baseline_prediction|, or is nan
+        |prediction| + |baseline_prediction| and the rounding of the values, or is nan
     tolerance : relative, as given
     standard_error : as values, of the Monte Carlo mean; None where nothing is sampled
     settings : what the method ran with

@@ -142,6 +142,21 @@ def test_contributions_sum_to_the_difference_from_the_reference(name):
     assert np.abs(found.values).max() > 1e-3
 
 
+@pytest.mark.parametrize("name", ["gelu", "gated product"])
+@pytest.mark.parametrize("method", ["deeplift", "integrated_gradients"])
+def test_single_precision_gives_double_precision_to_five_digits(name, method):
+    kept = {"steps": 8} if method == "integrated_gradients" else {}
+    x, b = inputs(4, 1), inputs(1, 2)
+    single = attribute(NETWORKS[name], x, baseline=b, method=method, **kept).values
+    with jax.enable_x64(True):
+        double = attribute(
+            NETWORKS[name], x.astype(float), baseline=b.astype(float), method=method, **kept
+        ).values
+    assert single.dtype == np.float32
+    assert double.dtype == np.float64
+    assert np.abs(single - double).max() <= 1e-5 * np.abs(double).max()
+
+
 @pytest.mark.parametrize("name", ["overlapping max-pools", "layer norm and attention"])
 def test_a_background_gives_the_mean_over_its_members(name):
     x, background = inputs(3, 1), inputs(4, 2)
