@@ -16,7 +16,7 @@ LONG = 2.0
 
 @dataclass(frozen=True)
 class Display:
-    """What is under way: bars on a terminal; elsewhere a line for each step once it was long."""
+    """What is under way: bars on a terminal; elsewhere a line for each loop that was long."""
 
     console: Console
     bars: Progress | None
@@ -36,18 +36,20 @@ class Display:
 
     @contextmanager
     def step(self, label: str) -> Iterator[None]:
-        """A step of unknown length: a bar that moves to and fro."""
-        with self._timed(label):
-            if self.bars is None:
-                yield
-                return
-            task = self.bars.add_task(label, total=None)
+        """A step of unknown length: a bar that moves to and fro; elsewhere nothing.
+
+        Faults of the input come up in such steps, and are to be the one line on stderr.
+        """
+        if self.bars is None:
             yield
-            self.bars.update(task, total=1, completed=1)
+            return
+        task = self.bars.add_task(label, total=None)
+        yield
+        self.bars.update(task, total=1, completed=1)
 
     @contextmanager
     def _timed(self, label: str) -> Iterator[None]:
-        """A line, where there are no bars, on a step that ended well and took long."""
+        """A line, where there are no bars, on a loop that ended well and took long."""
         start = time.monotonic()
         yield
         seconds = time.monotonic() - start

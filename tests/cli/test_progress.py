@@ -26,7 +26,7 @@ def test_items_pass_unchanged_and_short_steps_are_silent(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_long_step_leaves_one_line_on_stderr(capsys, monkeypatch):
+def test_a_long_loop_leaves_one_line_on_stderr(capsys, monkeypatch):
     monkeypatch.setattr(progress, "LONG", 0.0)
     with display() as quiet:
         list(quiet.track(range(3), "counting [b]", 3))
@@ -35,10 +35,13 @@ def test_a_long_step_leaves_one_line_on_stderr(capsys, monkeypatch):
     assert said.err == "counting [b]: 0 s\n"
 
 
-def test_a_step_that_fails_leaves_no_line(capsys, monkeypatch):
+def test_a_fault_after_a_long_step_stays_alone_on_stderr(capsys, monkeypatch):
     monkeypatch.setattr(progress, "LONG", 0.0)
-    with pytest.raises(ValueError, match="bad"), display() as quiet, quiet.step("reading"):
-        raise ValueError("bad")
+    with display() as quiet:
+        with quiet.step("reading"):
+            pass
+        with pytest.raises(ZeroDivisionError):
+            sum(1 / item for item in quiet.track(range(3), "counting", 3))
     assert capsys.readouterr() == ("", "")
 
 
