@@ -52,6 +52,8 @@ def scan(channels: Channels, residuals: jax.Array) -> jax.Array:
 def keep_best(scores: Iterable[tuple[int, np.ndarray]], *, markers: int, most: int) -> Screen:
     """The `most` features of largest |z| of each residual, over blocks of markers.
 
+    Of features that tie, as markers in perfect LD do, the first are kept whatever the blocks.
+
     Parameters
     ----------
     scores : (first marker of the block, z of the block (2, block, residuals))
@@ -66,8 +68,27 @@ def keep_best(scores: Iterable[tuple[int, np.ndarray]], *, markers: int, most: i
         feature = np.concatenate([feature, here]) if len(feature) else here
         z = np.concatenate([z, flat]) if len(z) else flat
         if len(z) > most:
-            best = np.argpartition(-np.abs(z), most - 1, axis=0)[:most]
+            best = _largest(feature, z, most)
             feature, z = (np.take_along_axis(v, best, axis=0) for v in (feature, z))
-    order = np.lexsort((feature, -np.abs(z)), axis=0)
+    order = np.argsort(_merit(feature, z), axis=0)[::-1]
     feature, z = (np.take_along_axis(v, order, axis=0) for v in (feature, z))
     return Screen(np.where(z != 0, feature, -1), z)
+
+
+def _largest(feature: np.ndarray, z: np.ndarray, most: int) -> np.ndarray:
+    """Rows, (most, residuals), of the features to keep, in no order."""
+    strength = np.abs(z)
+    best = np.argpartition(-strength, most - 1, axis=0)[:most]
+    edge = np.take_along_axis(strength, best, axis=0).min(0)
+    tied = (strength >= edge).sum(0) > most
+    if tied.any():  # seldom, and a partition of integers is slower
+        merit = _merit(feature[:, tied], z[:, tied])
+        best[:, tied] = np.argpartition(merit, -most, axis=0)[-most:]
+    return best
+
+
+def _merit(feature: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """uint64 that orders features by |z|, and those of one |z| from the last to the first."""
+    # the bits of a positive float rise with its value
+    strength = np.abs(z, dtype=np.float32).view(np.uint32).astype(np.uint64)
+    return (strength << np.uint64(32)) | (np.uint64(2**32 - 1) - feature.astype(np.uint64))
