@@ -13,7 +13,7 @@ import numpy as np
 from genodl.config import DiscoverConfig
 from genodl.pipeline.study import Study
 from genodl.screen.marginal import Screen, keep_best, scan
-from genodl.screen.sparse import distinct, sparse_path
+from genodl.screen.sparse import sparse_path
 from genodl.train.ensemble import Ensemble
 
 Track = Callable[[Iterable, str, int], Iterable]
@@ -146,23 +146,21 @@ def sparse(
     offsets = np.cumsum([0, *(2 * c.values.shape[2] for c in candidates)])
     most = max(config.candidates // len(candidates), 1)
 
-    def columns(k: int, view: int, train: np.ndarray) -> np.ndarray:
+    def columns(k: int, view: int) -> np.ndarray:
         lists = [c.features[:most, k, view, number] for c in candidates]
         pairs = zip(lists, offsets, strict=False)
-        found = np.concatenate([f[f >= 0] + offset for f, offset in pairs])
-        rows = values[np.ix_(train, found)]
-        return found[distinct(rows - rows.mean(0))]
+        return np.concatenate([f[f >= 0] + offset for f, offset in pairs])
 
     def fit(k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         train = np.flatnonzero(target.known & (study.folded.fold != k))
         group = study.folded.inner[k][train]
-        features = columns(k, 0, train)
+        features = columns(k, 0)
         found = sparse_path(
             values[train],
             target.residual[train, k].astype(float),
             features=features,
             inner=group,
-            inner_features=[columns(k, 1 + i, train[group != i]) for i in range(group.max() + 1)],
+            inner_features=[columns(k, 1 + i) for i in range(group.max() + 1)],
         )
         inner = np.zeros(len(values), np.float32)
         inner[train] = found.inner

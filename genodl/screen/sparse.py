@@ -43,13 +43,13 @@ def sparse_path(
     screen of all rows has seen the answers, and the inner error would favour fitting noise.
     Nothing is selected unless the inner predictions beat zero by `GAIN_Z` standard errors. The
     path runs from the largest useful penalty downwards and stops once the inner error has risen
-    for a whole segment.
+    for a whole segment. A column that is nearly a copy of a better one is left out.
 
     Parameters
     ----------
     values : float32, (samples, columns), of the training samples
     residual : float64, (samples,)
-    features : int, columns of the final fit
+    features : int, columns of the final fit, the most wanted first
     inner : int, (samples,), inner group of each sample, from 0
     inner_features : of each inner group, columns of the fit that leaves it out
 
@@ -64,18 +64,27 @@ def sparse_path(
     """
     y = residual - residual.mean()
     nothing = SparseFit(np.zeros(len(features)), np.zeros(len(y)))
-    x = _centred(values, features)
-    largest = np.abs(x.T @ y).max(initial=0) / len(y)
+    used, place = np.unique(np.concatenate([features, *inner_features]), return_inverse=True)
+    lists = np.split(place, np.cumsum([len(features), *map(len, inner_features)])[:-1])
+    x = values[:, used] - values[:, used].mean(0, dtype=np.float64).astype(np.float32)
+    whole = _problem(x, y, lists[0], gram=x.T @ x, out=np.zeros(len(y), bool))
+    largest = np.abs(whole.product).max(initial=0) / len(y)
     if not largest > 0:
         return nothing
     penalties = largest * PENALTIES
-    predicted = _inner_predictions(values, y, inner, inner_features, penalties)
+    parts = []
+    for group, columns in enumerate(lists[1:]):
+        out = inner == group
+        parts.append(_problem(x, y, columns, gram=whole.gram_of_all - x[out].T @ x[out], out=out))
+    predicted = _inner_predictions(parts, y, penalties)
     best = int(((y[:, None] - predicted) ** 2).mean(0).argmin())
     gain = y**2 - (y - predicted[:, best]) ** 2
     if gain.mean() <= GAIN_Z * gain.std() / np.sqrt(len(y)):
         return nothing
-    whole = _path(x, y, penalties[: best + 1], tolerance=1e-4)
-    return SparseFit(whole[:, -1], predicted[:, best])
+    coefficients = np.zeros(len(features))
+    path = _path(whole, penalties[: best + 1], tolerance=1e-4)
+    coefficients[whole.kept] = path[:, -1]
+    return SparseFit(coefficients, predicted[:, best])
 
 
 def distinct(features: np.ndarray, *, r2: float = TWINS_R2) -> np.ndarray:
@@ -88,62 +97,92 @@ def distinct(features: np.ndarray, *, r2: float = TWINS_R2) -> np.ndarray:
     features : float, (samples, features), centred, the most wanted first
     r2 : squared correlation above which a later column is a copy
     """
-    length = np.sqrt((features**2).sum(0))
-    unit = features / np.maximum(length, 1e-12)
-    copies = (unit.T @ unit) ** 2 > r2
-    kept = length > 0
+    return _distinct(features.T @ features, r2=r2)
+
+
+class _Problem(NamedTuple):
+    """A lasso on some rows: its Gram matrix and what goes with it, columns and rows centred."""
+
+    kept: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    gram: np.ndarray
+    product: np.ndarray
+    gram_of_all: np.ndarray
+    out: np.ndarray
+    left: np.ndarray
+
+
+def _problem(
+    x: np.ndarray, y: np.ndarray, columns: np.ndarray, *, gram: np.ndarray, out: np.ndarray
+) -> _Problem:
+    """The lasso on the rows that are not left out; `gram` is that of those rows, all columns."""
+    rows = ~out
+    mean = x[rows].mean(0, dtype=np.float64)
+    centred = gram[np.ix_(columns, columns)] - rows.sum() * np.outer(mean[columns], mean[columns])
+    kept = _distinct(centred, r2=TWINS_R2)
+    chosen = columns[kept]
+    inside = np.asfortranarray(x[np.ix_(rows, chosen)] - mean[chosen], dtype=np.float64)
+    target = y[rows] - y[rows].mean()
+    return _Problem(
+        kept,
+        inside,
+        target,
+        np.ascontiguousarray(centred[np.ix_(kept, kept)], dtype=np.float64),
+        inside.T @ target,
+        gram,
+        np.flatnonzero(out),
+        x[np.ix_(out, chosen)] - mean[chosen],
+    )
+
+
+def _distinct(gram: np.ndarray, *, r2: float) -> np.ndarray:
+    """What `distinct` says, from the Gram matrix."""
+    power = np.maximum(np.diag(gram), 0)
+    kept = power > 1e-6 * power.max(initial=1e-12)
+    copies = gram**2 > r2 * np.outer(power, power)
     for column in range(len(kept)):
         if kept[column]:
             kept[column + 1 :] &= ~copies[column, column + 1 :]
     return np.flatnonzero(kept)
 
 
-def _centred(values: np.ndarray, features: np.ndarray, rows: np.ndarray | None = None):
-    """Chosen columns, float64, Fortran order, less their mean."""
-    chosen = values[:, features] if rows is None else values[np.ix_(rows, features)]
-    x = np.asfortranarray(chosen, dtype=np.float64)
-    x -= x.mean(0)
-    return x
-
-
-def _inner_predictions(values, y, inner, inner_features, penalties):
+def _inner_predictions(
+    parts: Sequence[_Problem], y: np.ndarray, penalties: np.ndarray
+) -> np.ndarray:
     """Left-out predictions, (samples, penalties), of as many penalties as are worth it."""
-    parts = []
-    for group, features in enumerate(inner_features):
-        out, kept = np.flatnonzero(inner == group), np.flatnonzero(inner != group)
-        x = _centred(values, features, kept)
-        mean = values[np.ix_(kept, features)].mean(0)
-        target = y[kept] - y[kept].mean()
-        parts.append((out, x, target, x.T @ x, x.T @ target, values[np.ix_(out, features)] - mean))
     warm: list[np.ndarray | None] = [None] * len(parts)
     pieces: list[np.ndarray] = []
-    least = np.inf
+    nothing = least = (y**2).mean()
+    idle = 0
     for start in range(0, len(penalties), SEGMENT):
         chosen = penalties[start : start + SEGMENT]
         piece = np.zeros((len(y), len(chosen)))
-        for k, (out, x, target, gram, product, left) in enumerate(parts):
-            path = _path(x, target, chosen, gram, product, tolerance=1e-3, warm=warm[k])
+        for k, part in enumerate(parts):
+            path = _path(part, chosen, tolerance=1e-3, warm=warm[k])
             warm[k] = path[:, -1]
-            piece[out] = left @ path
+            piece[part.out] = part.left @ path
         pieces.append(piece)
         lowest = ((y[:, None] - piece) ** 2).mean(0).min()
-        if lowest >= least:
+        idle = 0 if lowest < least else idle + 1
+        least = min(least, lowest)
+        # a path that has gained nothing yet is given one segment more
+        if idle > (1 if least == nothing else 0):
             break
-        least = lowest
     return np.concatenate(pieces, axis=1)
 
 
-def _path(x, y, penalties, gram=None, product=None, *, tolerance, warm=None):
+def _path(problem: _Problem, penalties: np.ndarray, *, tolerance: float, warm=None) -> np.ndarray:
     """Lasso coefficients, (features, penalties), by coordinate descent on the Gram matrix."""
     with warnings.catch_warnings():
         # the path is a means to a ranking: a duality gap of a percent is enough
         warnings.simplefilter("ignore", ConvergenceWarning)
         return lasso_path(
-            x,
-            y,
+            problem.x,
+            problem.y,
             alphas=penalties,
-            precompute=x.T @ x if gram is None else gram,
-            Xy=x.T @ y if product is None else product,
+            precompute=problem.gram,
+            Xy=problem.product,
             coef_init=warm,
             tol=tolerance,
             max_iter=300,
