@@ -12,8 +12,8 @@ import numpy as np
 
 from genodl.attribute.batches import checked
 from genodl.attribute.capture import Program, capture
+from genodl.attribute.checks import targets
 from genodl.attribute.gradients import Batch, explained
-from genodl.attribute.methods import targets
 from genodl.attribute.program import split
 from genodl.errors import InputError
 

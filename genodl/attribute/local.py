@@ -1,8 +1,8 @@
 """Predictions after a change at one site: only what lies within its reach is computed again.
 
 The base run is kept. A change is a window of positions, which widens at each convolution or pool
-and stays one through elementwise steps; a sum over positions takes its difference. Any other
-step sees the whole changed array, so the answer is that of the program whatever it does.
+and stays one through elementwise steps; a sum or dense layer over positions takes its difference.
+Any other step sees the whole changed array, so the answer is always that of the program.
 """
 
 from __future__ import annotations
@@ -72,6 +72,8 @@ def within(eqn: Any, base: dict, now: dict) -> Any:
         return pointwise(eqn, base, now)
     if name == "reduce_sum" and 1 in eqn.params["axes"]:
         return total(eqn, base, now)
+    if name == "dot_general" and eqn.invars[1] not in now:
+        return product(eqn, base, now)
     slides = sliding(eqn) if name in PADDED_BY and eqn.invars[0] in now else None
     kernel_stays = all(isinstance(v, core.Literal) or v not in now for v in eqn.invars[1:])
     return slid(eqn, base, now[eqn.invars[0]], slides) if slides and kernel_stays else None
@@ -103,6 +105,23 @@ def total(eqn: Any, base: dict, now: dict) -> jax.Array:
     source, window = eqn.invars[0], now[eqn.invars[0]]
     before = cut(base[source], window.start, window.value.shape[1])
     return base[eqn.outvars[0]] + (window.value - before).sum(axis=tuple(eqn.params["axes"]))
+
+
+def product(eqn: Any, base: dict, now: dict) -> jax.Array | Window | None:
+    """A dense layer over positions: what the window adds; or one at each position of the window."""
+    (contracted, other), batched = eqn.params["dimension_numbers"]
+    source, window = eqn.invars[0], now[eqn.invars[0]]
+    width, weight = window.value.shape[1], read(base, eqn.invars[1])
+    if tuple(batched[0]):
+        return None
+    if 1 not in contracted and 0 not in contracted:
+        return Window(window.start, apply(eqn, [window.value, weight])[0])
+    if 1 not in contracted:
+        return None
+    rise = window.value - cut(base[source], window.start, width)
+    axis = other[tuple(contracted).index(1)]
+    part = jax.lax.dynamic_slice_in_dim(weight, window.start, width, axis=axis)
+    return base[eqn.outvars[0]] + apply(eqn, [rise, part])[0]
 
 
 def sliding(eqn: Any) -> Sliding | None:

@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genodl.attribute import gradients, paths, perturb, rescale
+from genodl.attribute import gradients, paths, perturb, rescale, shapley
 from genodl.attribute.batches import blocks, checked, rows_per_batch
 from genodl.attribute.capture import Program, capture
+from genodl.attribute.checks import Part, check_rows, completeness, targets, trim, where_lacking
 from genodl.attribute.gradients import Batch, Found, explained
 from genodl.attribute.layout import fast
 from genodl.attribute.result import Attribution
@@ -50,17 +51,8 @@ METHODS = {
     "ism": Method(perturb.ism),
     "ablation": Method(perturb.ablation),
     "permutation": Method(perturb.permutation, background=True),
-    "shapley": Method(perturb.shapley, background=True),
+    "shapley": Method(shapley.shapley, background=True),
 }
-
-
-class Part(NamedTuple):
-    """What one batch gives, with the outputs last where all are explained."""
-
-    values: Any
-    standard_error: Any
-    prediction: Any
-    baseline_prediction: Any
 
 
 def attribute(
@@ -194,39 +186,6 @@ def settled(chosen: Method, settings: dict, x: Any) -> tuple[tuple, Any]:
     return tuple(sorted(fixed.items())), labels
 
 
-def check_rows(program: Program, x: Any) -> None:
-    """Raise where the prediction of a sample depends on the sample beside it."""
-    last = len(jax.tree.leaves(x)[0]) - 1
-    pair = jax.tree.map(lambda v: np.asarray(v[np.array([0, last])]), x)
-    other = jax.tree.map(lambda v: np.stack([v[0], v[1] * 2 + 1]), pair)
-    one, two = (np.asarray(_predict(program, z))[0] for z in (pair, other))
-    if not np.allclose(one, two, rtol=1e-3, atol=1e-5, equal_nan=True):
-        raise InputError(
-            f"the prediction of a sample goes from {one[0]:.6g} to {two[0]:.6g} with its neighbour",
-            where="attribute",
-            mend="put the model in evaluation mode, or replace BatchNorm by LayerNorm",
-        )
-
-
-def targets(output: Any, outputs: int, samples: int) -> np.ndarray:
-    """float32, (samples, outputs), one where an output is explained."""
-    if output is None:
-        return np.ones((samples, max(outputs, 1)), np.float32)
-    index = (
-        np.broadcast_to(np.asarray(output), (samples,))
-        if np.ndim(output) == 0
-        else np.asarray(output)
-    )
-    wrong = index.shape != (samples,) or index.dtype.kind not in "iu"
-    if wrong or index.min() < 0 or index.max() >= max(outputs, 1):
-        raise InputError(
-            f"output is {output!r}, the model has {max(outputs, 1)} outputs",
-            where="attribute",
-            mend="give one index from 0, or one for each sample",
-        )
-    return np.eye(max(outputs, 1), dtype=np.float32)[index]
-
-
 def explain(plan: Plan, batch: Batch, tolerance: float) -> Part:
     """One batch attributed; adaptive methods take more steps for the samples that need them."""
 
@@ -242,16 +201,10 @@ def explain(plan: Plan, batch: Batch, tolerance: float) -> Part:
         steps *= 2
         finer = run((("steps", steps),))
         # Each sample keeps the first result that is good enough, whatever its batch needs.
-        values = jax.tree.map(partial(_where, lacking), finer.values, part.values)
+        values = jax.tree.map(partial(where_lacking, lacking), finer.values, part.values)
         part = part._replace(values=values)
         _, lacking = completeness(part, tolerance, plan.every)
     return part
-
-
-def _where(rows: np.ndarray, new: Any, old: Any) -> np.ndarray:
-    """New values in the chosen rows (and outputs), old ones elsewhere."""
-    middle = (1,) * (old.ndim - rows.ndim)
-    return np.where(rows.reshape(rows.shape[:1] + middle + rows.shape[1:]), new, old)
 
 
 @partial(jax.jit, static_argnames=("chosen", "settings", "every"))
@@ -304,32 +257,3 @@ def _start(number: Callable, batch: Batch, background: bool) -> jax.Array:
         found = jax.vmap(number)(members).mean(axis=0)
         return jnp.broadcast_to(found, (rows, *found.shape[1:]))
     return jax.lax.map(full, members).mean(axis=0)
-
-
-def trim(part: Part, used: int) -> Part:
-    """The rows of a batch that are samples, on the host."""
-    return jax.tree.map(lambda v: np.asarray(v)[:used], part)
-
-
-def completeness(part: Part, tolerance: float, every: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Completeness error of each sample (and output), and where it exceeds the tolerance."""
-
-    leaves = [np.asarray(v) for v in jax.tree.leaves(part.values)]
-
-    def total(values: np.ndarray) -> np.ndarray:
-        axes = tuple(range(1, values.ndim - every))
-        return values.sum(axis=axes, dtype=np.float64)
-
-    found = np.sum([total(v) for v in leaves], axis=0)
-    end, start = (np.asarray(p, np.float64) for p in (part.prediction, part.baseline_prediction))
-    error = np.abs(found - (end - start))
-    scale = tolerance * (np.abs(end) + np.abs(start))
-    over = ~(error <= scale)
-    if over.any():
-        # Rounding of large shares that cancel is no fault of the method.
-        size = np.sum([total(np.abs(v)) for v in leaves], axis=0)
-        over &= ~(error <= 8 * np.finfo(leaves[0].dtype).eps * size)
-    return error, over
-
-
-_predict = jax.jit(lambda program, x: program(x))

@@ -11,14 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from genodl.attribute.batches import blocks, checked
-from genodl.attribute.methods import (
-    Part,
-    completeness,
-    explain,
-    method_named,
-    planned,
-    targets,
-)
+from genodl.attribute.checks import Part, completeness, targets
+from genodl.attribute.methods import explain, method_named, planned
 from genodl.errors import InputError
 
 # Memory for one block of samples and what is computed from it.

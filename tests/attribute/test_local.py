@@ -56,6 +56,9 @@ NETWORKS = {
     "global maximum": lambda x: conv(x, 5, 6).max(axis=1) @ weight(6, 2),
     "residual and gate": residual,
     "kernel longer than the sequence": lambda x: mean(jnp.tanh(conv(x, 15, 6))),
+    "dense layers within and over positions": lambda x: jnp.einsum(
+        "nld,ldo->no", jnp.tanh(jnp.einsum("nlc,cd->nld", x, weight(4, 6))), weight(LENGTH, 6, 2)
+    ),
     "bias by position": lambda x: mean(jnp.tanh(conv(x, 3, 6) + weight(LENGTH, 6))),
 }
 
