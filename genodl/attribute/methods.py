@@ -117,7 +117,7 @@ class Plan(NamedTuple):
     program : the captured callable, for batches of `size` rows and for one row
     outputs : outputs of the callable, 0 where it returns (batch,)
     every : whether all of them are explained
-    method, settings, labels : the method, what shapes its program, and the group of each input
+    method, settings, data : the method, what shapes its program, and what that takes as data
     """
 
     program: Program
@@ -126,7 +126,7 @@ class Plan(NamedTuple):
     every: bool
     method: Method
     settings: tuple
-    labels: Any
+    data: dict[str, Any]
 
 
 def planned(
@@ -149,9 +149,9 @@ def planned(
     samples = samples or len(jax.tree.leaves(x)[0])
     copies = outputs if every else 1
     size = min(samples, batch_size or rows_per_batch(pair, samples, copies, most_bytes))
-    fixed, labels = settled(chosen, settings, x)
+    fixed, data = settled(chosen, settings, x)
     program, _ = capture(predict, x, {size, 1})
-    return Plan(program, size, outputs, every, chosen, fixed, labels)
+    return Plan(program, size, outputs, every, chosen, fixed, data)
 
 
 def method_named(name: str) -> Method:
@@ -175,22 +175,25 @@ def check_settings(chosen: Method, settings: dict, method: str) -> None:
             raise InputError(f"{method} has no setting {name!r}", where="attribute", mend=mend)
 
 
-def settled(chosen: Method, settings: dict, x: Any) -> tuple[tuple, Any]:
-    """The settings that shape the program, and the group of each input where the method has any."""
-    fixed = {name: value for name, value in settings.items() if name != "groups"}
-    labels = None
-    if "groups" in inspect.signature(chosen.run).parameters:
-        labels, fixed["group_count"] = perturb.numbered(settings.get("groups"), x)
+def settled(chosen: Method, settings: dict, x: Any) -> tuple[tuple, dict[str, Any]]:
+    """The settings that shape the program, and those it takes as data: groups and seed."""
+    known = inspect.signature(chosen.run).parameters
+    fixed = {name: value for name, value in settings.items() if name not in ("groups", "seed")}
+    data: dict[str, Any] = {}
+    if "groups" in known:
+        data["groups"], fixed["group_count"] = perturb.numbered(settings.get("groups"), x)
+    if "seed" in known:
+        data["seed"] = np.uint32(settings.get("seed", 0))
     if chosen.run is perturb.ism:
         fixed.setdefault("onehot", perturb.is_onehot(x))
-    return tuple(sorted(fixed.items())), labels
+    return tuple(sorted(fixed.items())), data
 
 
 def explain(plan: Plan, batch: Batch, tolerance: float) -> Part:
     """One batch attributed; adaptive methods take more steps for the samples that need them."""
 
     def run(settings: tuple) -> Part:
-        return compiled(plan.program, batch, plan.labels, plan.method, settings, plan.every)
+        return compiled(plan.program, batch, plan.data, plan.method, settings, plan.every)
 
     if plan.method.run is not paths.integrated or dict(plan.settings).get("steps") is not None:
         return run(plan.settings)
@@ -209,12 +212,12 @@ def explain(plan: Plan, batch: Batch, tolerance: float) -> Part:
 
 @partial(jax.jit, static_argnames=("chosen", "settings", "every"))
 def compiled(
-    program: Program, batch: Batch, labels: Any, chosen: Method, settings: tuple, every: bool
+    program: Program, batch: Batch, data: dict, chosen: Method, settings: tuple, every: bool
 ) -> Part:
     """One batch attributed for the wanted output, or for each of them."""
-    options = dict(settings)
+    options = dict(settings) | data
     if "group_count" in options:
-        options["groups"] = (labels, options.pop("group_count"))
+        options["groups"] = (options["groups"], options.pop("group_count"))
 
     def number(z: Any, target: jax.Array) -> jax.Array:
         return explained(program, target)(z)
