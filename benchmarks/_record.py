@@ -26,13 +26,20 @@ class Run(NamedTuple):
     Attributes
     ----------
     seconds : wall time, the start of the interpreter included
+    cpu_seconds : of all its threads, which says more where the machine is shared
     memory_gb : greatest resident memory of its process, 1e9 bytes
     stdout : what it printed
     """
 
     seconds: float
+    cpu_seconds: float
     memory_gb: float
     stdout: str
+
+    @property
+    def weight(self) -> dict[str, float]:
+        """What it cost, for the record."""
+        return {name: getattr(self, name) for name in ("seconds", "cpu_seconds", "memory_gb")}
 
 
 def data_folder() -> Path:
@@ -58,7 +65,9 @@ def genodl(*arguments: object) -> Run:
         if process.returncode != 0:
             raise RuntimeError(f"exit {process.returncode} from {command}:\n{stderr.read()}")
         unit = 1 if sys.platform == "darwin" else 1024
-        return Run(round(seconds, 2), round(usage.ru_maxrss * unit / 1e9, 3), stdout.read())
+        cpu = usage.ru_utime + usage.ru_stime
+        memory = usage.ru_maxrss * unit / 1e9
+        return Run(round(seconds, 2), round(cpu, 2), round(memory, 3), stdout.read())
 
 
 def table(path: Path) -> pd.DataFrame:

@@ -39,8 +39,7 @@ def demonstrate(out: Path, *, seed: int) -> dict[str, Any]:
     found = counted(run.stdout)
     if found["selected_loci"] != (loci["q_value"] < FDR).sum():
         raise RuntimeError("genodl demo does not count the loci of its own loci.tsv")
-    weight = {"seconds": run.seconds, "memory_gb": run.memory_gb}
-    return {"seed": seed, **weight, **found, "lines": run.stdout.splitlines()}
+    return {"seed": seed, **run.weight, **found, "lines": run.stdout.splitlines()}
 
 
 def main() -> None:

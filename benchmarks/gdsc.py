@@ -122,6 +122,7 @@ def main() -> None:
             "memory_gb": at_most(run.memory_gb, LIMIT_GB),
         },
         phenotypes=len(names),
+        **run.weight,
         genodl=ours,
         linear_scan=summary([row["scan_rank"] for row in rows]),
         textbook=pairs,

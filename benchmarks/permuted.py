@@ -23,7 +23,7 @@ MOST_RUNS = 0.1
 # level -> greatest share of p-values below it
 BOUNDS = {0.05: 0.06, 0.01: 0.0125, 0.001: 0.0017}
 COVARIATES = ["tissue_factor", "msi_factor"]
-SCREENS = 7  # drug screens permuted, spread over the table
+PHENOTYPES = 7  # permuted in each cohort, spread over its sample table
 
 
 def permuted(
@@ -82,6 +82,7 @@ def run(
     members: int,
     folds: int,
     seed: int,
+    phenotypes: int = PHENOTYPES,
 ) -> dict[str, Any]:
     """Permute, discover, count, on one of the two cohorts."""
     cross = name == "yeast"
@@ -89,7 +90,7 @@ def run(
     samples = pd.read_csv(path, sep="\t", dtype={0: str}, index_col=0)
     covariates = [] if cross else COVARIATES
     traits = [c for c in samples.columns if c not in COVARIATES]
-    spread = np.linspace(0, len(traits) - 1, min(SCREENS, len(traits))).round().astype(int)
+    spread = np.linspace(0, len(traits) - 1, min(phenotypes, len(traits))).round().astype(int)
     chosen = [traits[i] for i in spread]
     shuffled = permuted(samples, chosen, permutations=permutations, seed=seed)
     scratch.mkdir()
@@ -110,8 +111,7 @@ def run(
         "members": members,
         "folds": folds,
         "phenotypes": len(chosen),
-        "seconds": done.seconds,
-        "memory_gb": done.memory_gb,
+        **done.weight,
         **found,
     }
 

@@ -63,7 +63,7 @@ def variants_alone(folder: Path, out: Path, loci: pd.DataFrame, *more: object) -
     """The first claim."""
     run = discover(folder, out, list(loci["phenotype"]), *more)
     ranks = expected_first(table(out / "markers.tsv"), loci)
-    return {"seconds": run.seconds, "memory_gb": run.memory_gb, "phenotypes": ranks}
+    return {**run.weight, "phenotypes": ranks}
 
 
 def with_expression(
@@ -75,8 +75,7 @@ def with_expression(
     markers = table(out / "markers.tsv")
     report = (out / "report.html").read_text(encoding="utf-8")
     return {
-        "seconds": run.seconds,
-        "memory_gb": run.memory_gb,
+        **run.weight,
         **expected_first(markers, loci[loci["phenotype"] == name])[0],
         "tested": markers["modality"].value_counts().sort_index().to_dict(),
         "own_gene_tested": bool((markers["marker"] == name).any()),

@@ -150,6 +150,7 @@ def test_a_command_is_weighed_and_its_failure_is_raised(tmp_path):
     done = record.genodl("--version")
     assert done.stdout.strip()
     assert 0 < done.seconds < 60
+    assert 0 < done.cpu_seconds < 60
     assert 0.001 < done.memory_gb < 4
     with pytest.raises(RuntimeError, match=r"exit 2.*\n.*absent\.tsv"):
         record.genodl("discover", "--samples", "absent.tsv", "--phenotype", "x", "--out", tmp_path)
