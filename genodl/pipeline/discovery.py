@@ -73,7 +73,10 @@ def discover(
         )
         for table, found in zip(tables, tested, strict=True):
             table[c.modality] = found
-    near = {c.modality: neighbours(study, c.modality, config) for c in candidates}
+    near = {
+        c.modality: neighbours(study, c.modality, config)
+        for c in track(candidates, "finding neighbours in LD", len(candidates))
+    }
     ranked = [
         rank(t.name, table, near, study) for t, table in zip(study.targets, tables, strict=True)
     ]

@@ -6,13 +6,29 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import r2_score, roc_auc_score
+from scipy import stats
 
 RESAMPLES = 400
 LEVEL = 0.95
-METRICS: dict[str, tuple[str, Callable[[np.ndarray, np.ndarray], float]]] = {
-    "quantitative": ("r2", r2_score),
-    "binary": ("auc", roc_auc_score),
+
+
+def r2(observed: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Coefficient of determination along the last axis."""
+    centred = observed - observed.mean(-1, keepdims=True)
+    return 1 - ((observed - predicted) ** 2).sum(-1) / (centred**2).sum(-1)
+
+
+def auc(observed: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Area under the ROC curve along the last axis; `observed` is 0 and 1, both present."""
+    cases = observed.sum(-1)
+    controls = observed.shape[-1] - cases
+    ranks = (stats.rankdata(predicted, axis=-1) * observed).sum(-1)
+    return (ranks - cases * (cases + 1) / 2) / (cases * controls)
+
+
+METRICS: dict[str, tuple[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]] = {
+    "quantitative": ("r2", r2),
+    "binary": ("auc", auc),
 }
 
 
@@ -37,13 +53,15 @@ def performance(
     """
     name, metric = METRICS[kind]
     rng = np.random.default_rng(seed)
-    draws = [rng.integers(len(observed), size=len(observed)) for _ in range(RESAMPLES)]
-    if kind == "binary":
-        draws = [d for d in draws if 0 < observed[d].sum() < len(d)]
+    draws = rng.integers(len(observed), size=(RESAMPLES, len(observed)))
+    resampled = observed[draws]
+    # a draw of one class or of one value has no metric
+    varied = resampled.min(1) < resampled.max(1)
+    draws, resampled = draws[varied], resampled[varied]
     entry: dict[str, Any] = {"kind": kind, "metric": name, "n": len(observed)}
     for model, predicted in predictions.items():
-        resampled = [metric(observed[d], predicted[d]) for d in draws]
-        low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        found = metric(resampled, predicted[draws])
+        low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         value = float(metric(observed, predicted))
         entry[model] = {"value": value, "low": float(low), "high": float(high)}
     entry["gate"] = float(np.mean(gate))
