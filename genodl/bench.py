@@ -23,7 +23,7 @@ from genodl.train.fit import TrainConfig
 
 REPEATS = 3
 LONG_ENOUGH = 0.1  # seconds a roofline call must take to be trusted
-LARGEST = {True: 1 << 10, False: 1 << 14}  # side of the roofline's matrices, quick or not
+LARGEST = {True: 1 << 10, False: 1 << 13}  # side of the roofline's matrices, quick or not
 STEPS = 32
 ROUNDS = 10
 
