@@ -92,6 +92,16 @@ def attribute(
     ------
     InputError : an unknown method or setting, nan in x or baseline, shapes that do not fit, rows of
         `predict` that see each other, a primitive without a rule
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp, numpy as np
+    >>> effect = jnp.array([1.0, 0.0, -2.0])
+    >>> found = attribute(lambda x: x @ effect, np.ones((1, 3)), baseline=0.0)
+    >>> found.values.round(3).tolist()
+    [[1.0, 0.0, -2.0]]
+    >>> bool(found.incomplete.any())
+    False
     """
     inputs, start = checked(x, baseline, background=method_named(method).background)
     samples = len(jax.tree.leaves(inputs)[0])

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import doctest
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from anndata import AnnData
 from numpy.testing import assert_allclose
 
-from genodl.attribute import attribute
+from genodl.attribute import attribute, methods
 from genodl.errors import InputError
 
 WEIGHT = np.array([[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]], np.float32)
 X = np.ones((2, 3), np.float32)
+
+
+def test_the_example_of_attribute_holds():
+    assert doctest.testmod(methods).failed == 0
+    assert doctest.testmod(methods).attempted == 5
 
 
 def test_a_frame_has_a_row_for_each_sample_and_a_column_for_each_input():
