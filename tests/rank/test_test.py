@@ -1,0 +1,291 @@
+"""The attribution test: the t statistic where nothing is selected, proxies, laws and its null."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import integrate, stats
+
+from genodl.rank import test as attribution
+from genodl.rank.fdr import cauchy_combination
+from genodl.rank.test import (
+    PROXY_R2,
+    WEIGHTS,
+    Fits,
+    attributed_covariance,
+    deviate,
+    log_p_value,
+)
+from genodl.screen.channels import WINSOR, Channels, covariate_projection, encode
+
+
+def channels_of(markers: np.ndarray, covariates: np.ndarray | None = None) -> Channels:
+    design = np.ones((len(markers), 1)) if covariates is None else covariates
+    present = np.ones(len(markers), np.float32)
+    return encode(markers.astype(np.float32), present, covariate_projection(design), WINSOR)
+
+
+def fits(
+    residual: np.ndarray,
+    *,
+    freedom: int,
+    features: np.ndarray | None = None,
+    proxies: np.ndarray | None = None,
+    chosen: np.ndarray | None = None,
+    attributed: np.ndarray | None = None,
+    inputs: np.ndarray | None = None,
+) -> Fits:
+    """What the folds learnt; nothing where left out."""
+    none = np.zeros((len(residual), 0))
+    parts = (
+        residual,
+        np.ones(len(residual)),
+        np.float32(freedom),
+        none if features is None else features,
+        none if proxies is None else proxies,
+        np.zeros((5, 0)) if chosen is None else chosen,
+        none if attributed is None else attributed,
+        none if inputs is None else inputs,
+    )
+    return Fits(*(jnp.asarray(part, jnp.float32) for part in parts))
+
+
+def assess(channels: Channels, what: Fits) -> attribution.Tested:
+    return attribution.Tested(*map(np.asarray, attributed_covariance(channels, what)))
+
+
+def t_statistic(y: np.ndarray, x: np.ndarray, covariates: np.ndarray) -> float:
+    """t of the last column in the regression of y on covariates and x, by the textbook."""
+    design = np.column_stack([covariates, x])
+    inverse = np.linalg.inv(design.T @ design)
+    slope = inverse @ design.T @ y
+    left = y - design @ slope
+    return slope[-1] / np.sqrt(inverse[-1, -1] * (left @ left) / (len(y) - design.shape[1]))
+
+
+def test_of_a_balanced_carrier_status_z_is_the_pooled_t_of_two_groups():
+    carrier = np.tile([0.0, 1.0], 60)
+    y = 0.5 * carrier + np.random.default_rng(0).standard_normal(120)
+    found = assess(channels_of(carrier[:, None]), fits(y - y.mean(), freedom=118))
+    expected = stats.ttest_ind(y[carrier == 1], y[carrier == 0]).statistic
+    assert_allclose(found.z[:, 0], [expected, 0, 0], rtol=1e-5)
+    # the slope is a standard deviation of the marker, one half
+    difference = y[carrier == 1].mean() - y[carrier == 0].mean()
+    assert_allclose(found.slope, [difference / 2], rtol=1e-5)
+
+
+def test_with_nothing_selected_and_plain_errors_z_is_the_t_of_least_squares(monkeypatch):
+    monkeypatch.setattr(attribution, "SANDWICH_CARRIERS", np.inf)
+    rng = np.random.default_rng(1)
+    covariates = np.column_stack([np.ones(200), rng.standard_normal((200, 3))])
+    dosage = rng.binomial(2, [0.05, 0.2, 0.5], (200, 3)) + 0.3 * covariates[:, [1]]
+    y = 0.5 * dosage[:, 2] + covariates @ [1, 2, 3, 4] + rng.standard_normal(200)
+    residual = y - covariates @ np.linalg.lstsq(covariates, y, rcond=None)[0]
+    untraced = attributed_covariance.__wrapped__
+    found = untraced(channels_of(dosage, covariates), fits(residual, freedom=200 - 5))
+    expected = [t_statistic(y, x, covariates) for x in dosage.T]
+    assert_allclose(found.z[0], expected, rtol=1e-4)
+
+
+def test_the_second_channel_is_the_t_of_a_heterozygote_effect_given_the_dosage(monkeypatch):
+    monkeypatch.setattr(attribution, "SANDWICH_CARRIERS", np.inf)
+    rng = np.random.default_rng(2)
+    dosage = rng.binomial(2, 0.4, 300).astype(float)
+    y = 0.3 * dosage + 0.5 * (dosage == 1) + rng.standard_normal(300)
+    found = attributed_covariance.__wrapped__(
+        channels_of(dosage[:, None]), fits(y - y.mean(), freedom=298)
+    )
+    spread = (dosage == 1) + 0.0
+    conditional = t_statistic(y, spread, np.column_stack([np.ones(300), dosage]))
+    # a conditional t has the dosage's own signal taken from its error; the score has not
+    left = y - np.polyval(np.polyfit(dosage, y, 1), dosage)
+    share = np.sqrt(np.var(left) / np.var(y))
+    assert abs(found.z[1, 0]) == pytest.approx(abs(conditional) * share, rel=0.03)
+
+
+def test_the_error_is_the_sandwich_where_many_samples_carry_the_marker():
+    rng = np.random.default_rng(3)
+    x = rng.binomial(2, 0.5, 20_000).astype(float)
+    y = rng.standard_normal(20_000) * np.where(x == 1, 0.5, 2.0)  # uneven errors
+    found = assess(channels_of(x[:, None]), fits(y - y.mean(), freedom=19_998))
+    x = x - x.mean()
+    rest = y - y.mean() - x * (x @ y) / (x @ x)
+    sandwich = x @ y / np.sqrt((x**2 * rest**2).sum())
+    plain = x @ y / np.sqrt((x**2).sum() * (rest**2).mean())
+    assert abs(found.z[0, 0] - sandwich) < 0.1 * abs(plain - sandwich)
+
+
+def test_a_strong_effect_of_five_carriers_does_not_hide_itself():
+    carrier = (np.arange(2000) < 5).astype(float)
+    y = 8 * carrier + np.random.default_rng(4).standard_normal(2000)
+    found = assess(channels_of(carrier[:, None]), fits(y - y.mean(), freedom=1998))
+    expected = t_statistic(y, carrier, np.ones((2000, 1)))
+    assert expected > 15
+    assert found.z[0, 0] == pytest.approx(expected, rel=0.05)
+
+
+@pytest.fixture(scope="module")
+def neighbourhood() -> tuple[np.ndarray, np.ndarray]:
+    """A causal marker, its twin, a neighbour in weak LD and a stranger; and their phenotype."""
+    rng = np.random.default_rng(5)
+    causal, own, stranger = rng.standard_normal((3, 1500))
+    twin = np.sqrt(0.9) * causal + np.sqrt(0.1) * rng.standard_normal(1500)
+    neighbour = np.sqrt(0.3) * causal + np.sqrt(0.7) * own
+    markers = np.column_stack([causal, twin, neighbour, stranger])
+    return markers, causal + rng.standard_normal(1500)
+
+
+def test_what_a_path_gave_to_a_twin_is_put_back_and_to_a_neighbour_is_not(neighbourhood):
+    markers, y = neighbourhood
+    channels = channels_of(markers)
+    x = np.asarray(channels.values[0], float)
+    r2 = np.corrcoef(x.T)[0] ** 2
+    assert r2[1] > PROXY_R2 > r2[2] > 0.2
+    learnt = x[:, [0]] * (x[:, 0] @ y / 1500)
+    residual = y - y.mean() - learnt[:, 0]
+    settings = {"freedom": 1498, "proxies": x[:, [0]], "chosen": np.ones((5, 1))}
+    found = assess(channels, fits(residual, features=learnt, **settings))
+    alone = assess(channels, fits(y - y.mean(), freedom=1498))
+    robbed = assess(channels, fits(residual, freedom=1498))
+    # the causal marker and its twin score as if nothing had been selected
+    assert_allclose(found.z[0, :2], alone.z[0, :2], rtol=1e-3)
+    assert np.abs(robbed.z[0, :2]).max() < 3
+    # the neighbour is what the stranger is, though alone it looked associated
+    assert alone.z[0, 2] > 10
+    assert_allclose(found.z[0, 2:], robbed.z[0, 2:], atol=1e-3)
+    assert np.abs(found.z[0, 2:]).max() < 3
+
+
+def test_stability_is_the_share_of_folds_that_chose_the_marker_or_a_close_proxy(neighbourhood):
+    markers, y = neighbourhood
+    channels = channels_of(markers)
+    x = np.asarray(channels.values[0])
+    # of five folds two chose the causal marker, one its twin, one the stranger, one none
+    chosen = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]])
+    nothing = np.zeros((1500, 3))
+    what = fits(
+        y - y.mean(), freedom=1498, features=nothing, proxies=x[:, [0, 1, 3]], chosen=chosen
+    )
+    assert_allclose(assess(channels, what).stability, [0.6, 0.6, 0.0, 0.2])
+
+
+def test_a_network_is_credited_to_its_inputs_and_their_twins_by_r2(neighbourhood):
+    markers, y = neighbourhood
+    channels = channels_of(markers)
+    x = np.asarray(channels.values[0])
+    e = y - y.mean()
+    right = fits(e, freedom=1498, attributed=x[:, [0]], inputs=x[:, [0]])
+    found = assess(channels, right)
+    assert found.z[2, 0] > 10
+    # a share of the attribution changes its size and not its significance
+    assert found.z[2, 1] == pytest.approx(found.z[2, 0], rel=1e-4)
+    assert_array_equal(found.z[2, 2:], 0)
+    wrong = fits(e, freedom=1498, attributed=-x[:, [0]], inputs=x[:, [0]])
+    assert_allclose(assess(channels, wrong).z[2], -found.z[2], rtol=1e-4)
+
+
+def test_samples_of_unknown_phenotype_do_not_count():
+    rng = np.random.default_rng(6)
+    markers, y = rng.standard_normal((400, 5)), rng.standard_normal(400)
+    channels = channels_of(markers)
+    known = np.arange(400) % 4 > 0
+    some = fits(np.where(known, y, 0), freedom=298)._replace(known=jnp.asarray(known, jnp.float32))
+    kept = Channels(channels.values[:, known], channels.active, channels.scale)
+    alone = fits(y[known], freedom=298)
+    assert_allclose(assess(channels, some).z, assess(kept, alone).z, rtol=1e-4, atol=1e-5)
+
+
+def p_of(z: list[float], *, second: bool = True, freedom: int = 10**9) -> float:
+    """p-value of one marker."""
+    active = np.array([[True], [second]])
+    views = [np.array(z, float).reshape(3, 1)]
+    return float(np.exp(log_p_value(views, active=active, freedom=freedom)[0]))
+
+
+@pytest.mark.parametrize("z", [0.5, -2.0, 4.0])
+def test_a_marker_of_one_channel_has_the_p_value_of_the_t_test(z: float):
+    found = p_of([z, 0, 0], second=False, freedom=40)
+    assert found == pytest.approx(2 * stats.t.sf(abs(z), 40), rel=1e-9)
+
+
+def test_two_channels_are_one_test_of_one_and_one_of_two_degrees_of_freedom():
+    parts = np.log([stats.chi2.sf(4, 1), stats.chi2.sf(4 + 9, 2)])
+    expected = cauchy_combination(parts, np.zeros(2, int), 1, weight=np.array(WEIGHTS[:2]))
+    assert p_of([2, 3, 0]) == pytest.approx(np.exp(expected[0]), rel=1e-6)
+
+
+def test_a_network_is_tested_one_sided():
+    parts = np.log([stats.chi2.sf(1, 1), stats.norm.sf(4)])
+    weight = np.array([WEIGHTS[0], WEIGHTS[2]])
+    expected = cauchy_combination(parts, np.zeros(2, int), 1, weight=weight)
+    assert p_of([1, 0, 4], second=False) == pytest.approx(np.exp(expected[0]), rel=1e-6)
+    assert p_of([1, 0, -4], second=False) > 0.3
+
+
+def test_two_views_of_a_marker_are_combined():
+    active = np.array([[True], [False]])
+    first, second = np.array([[3.0], [0], [0]]), np.array([[1.0], [0], [0]])
+    found = log_p_value([first, second], active=active, freedom=10**9)
+    expected = cauchy_combination(np.log(stats.chi2.sf([9, 1], 1)), np.zeros(2, int), 1)
+    assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_a_marker_that_does_not_vary_has_p_one():
+    views = [np.zeros((3, 2))]
+    active = np.array([[False, True], [False, True]])
+    assert log_p_value(views, active=active, freedom=100)[0] == 0
+
+
+def log_tail_by_integration(t: float, freedom: int) -> float:
+    """Log of the upper tail of Student's law, the density integrated relative to its start."""
+    start = stats.t.logpdf(t, freedom)
+    width = (freedom + t**2) / (t * freedom)
+    body = integrate.quad(
+        lambda u: np.exp(stats.t.logpdf(t + u * width, freedom) - start), 0, np.inf, epsabs=0
+    )[0]
+    return float(start + np.log(body * width))
+
+
+@pytest.mark.parametrize(("z", "freedom"), [(37, 10**6), (50, 900), (60, 900), (200, 3000)])
+def test_p_values_stay_exact_far_beyond_underflow(z: int, freedom: int):
+    active = np.array([[True], [False]])
+    views = [np.array([[float(z)], [0], [0]])]
+    found = log_p_value(views, active=active, freedom=freedom)[0]
+    assert found == pytest.approx(np.log(2) + log_tail_by_integration(z, freedom), abs=1e-3)
+
+
+def test_stronger_scores_never_have_larger_p_values():
+    z = np.linspace(0, 300, 6001)
+    views = [np.stack([z, 0.5 * z, 0.2 * z])]
+    log_p = log_p_value(views, active=np.ones((2, len(z)), bool), freedom=2000)
+    assert np.isfinite(log_p).all()
+    assert (np.diff(log_p) < 0).all()
+
+
+@pytest.mark.parametrize("z", [-2.0, 0.0, 1.645, 12.0, 90.0])
+def test_the_deviate_has_the_tail_it_was_made_from(z: float):
+    assert deviate(np.array([stats.norm.logsf(z)]))[0] == pytest.approx(z, abs=1e-6)
+
+
+@pytest.mark.parametrize("tails", ["normal", "heavy", "binary"])
+def test_p_values_of_null_markers_are_uniform(tails: str):
+    rng = np.random.default_rng(7)
+    samples, markers = 500, 20_000
+    covariates = np.column_stack([np.ones(samples), rng.standard_normal((samples, 2))])
+    noise = {
+        "normal": rng.standard_normal(samples),
+        "heavy": rng.standard_t(4, samples),
+        "binary": rng.binomial(1, 0.3, samples),
+    }[tails]
+    residual = noise - covariates @ np.linalg.lstsq(covariates, noise, rcond=None)[0]
+    frequency = rng.uniform(0.02, 0.5, markers)
+    dosage = rng.binomial(2, frequency, (samples, markers)).astype(np.float32)
+    channels = channels_of(dosage, covariates)
+    found = assess(channels, fits(residual, freedom=samples - 4))
+    active = np.asarray(channels.active)
+    p = np.exp(log_p_value([found.z], active=active, freedom=samples - 4))
+    assert 0.8 < (p < 0.05).mean() / 0.05 < 1.2
+    assert 0.8 < (p < 0.01).mean() / 0.01 < 1.25
+    assert (p < 1e-3).mean() / 1e-3 < 1.7
