@@ -66,14 +66,16 @@ def _discoveries(found: pd.DataFrame, fdr: float) -> str:
 def _verdict(entry: dict[str, Any], *, trained: bool) -> str:
     """The network against the linear model and the covariates alone."""
     deep, linear, floor = (decimal(entry[m]["value"]) for m in ("deep", "linear", "covariates"))
-    adds = "adds to" if entry.get("network_adds") else "adds nothing over"
     beside = "" if floor == "–" else f"; covariates alone {floor}"
+    against = f"(out-of-fold {metric(entry)} {deep} against {linear}{beside})"
+    if entry.get("network_adds"):
+        return f"the network adds to the linear model {against}"
+    silent = "the network nothing" if trained else "no network was trained"
+    if entry.get("products_add"):
+        return f"interactions add to the linear model, {silent} {against}"
     if not trained:
         return f"no network was trained (out-of-fold {metric(entry)} {linear}{beside})"
-    return (
-        f"the network {adds} the linear model "
-        f"(out-of-fold {metric(entry)} {deep} against {linear}{beside})"
-    )
+    return f"the network adds nothing over the linear model {against}"
 
 
 def warnings_of(result: Result, phenotype: str) -> list[str]:
