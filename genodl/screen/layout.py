@@ -33,10 +33,13 @@ class Folded(NamedTuple):
     def inner(self) -> np.ndarray:
         """int, (folds, places), the inner group of each place within each training fold.
 
-        Whole folds make the groups, so relatives stay together there too; -1 in the fold that is
-        held out.
+        Whole folds make the groups, so relatives stay together there too; of two folds, where the
+        training fold is one, runs of its samples do. -1 in the fold that is held out.
         """
-        folds = len(self.rows)
+        folds, width = self.rows.shape
+        if folds == 2:
+            runs = np.tile(np.arange(width) * INNER // width, 2)
+            return np.where(self.fold == np.arange(2)[:, None], -1, runs)
         ahead = (self.fold - np.arange(folds)[:, None] - 1) % folds
         return np.where(ahead == folds - 1, -1, ahead % min(INNER, folds - 1))
 

@@ -218,6 +218,12 @@ def test_a_fault_of_the_options_is_one_line(made, change: dict[str, Any], said: 
     assert "\n" not in str(fault.value)
 
 
+@pytest.mark.parametrize("folds", [2, 3])
+def test_few_folds_find_the_strongest_markers_too(made, folds: int):
+    found = discover(made.cohort, phenotype="response", **(FAST | {"folds": folds, "members": 2}))
+    assert (of_planted(found, made)["q_value"] < 0.05).sum() >= 5
+
+
 def test_principal_components_need_variants(made):
     expression = replace(
         made.cohort, modalities={"expression": made.cohort.modalities["expression"]}

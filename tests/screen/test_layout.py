@@ -39,7 +39,7 @@ def test_laying_leaves_the_values_given_as_they_were():
     assert_array_equal(values, np.arange(7.0))
 
 
-@pytest.mark.parametrize("folds", [2, 3, 5, 6, 10, 13])
+@pytest.mark.parametrize("folds", [3, 5, 6, 10, 13])
 def test_inner_groups_are_whole_training_folds(folds: int):
     folded = lay_folds(np.arange(4 * folds) % folds)
     for held, inner in enumerate(folded.inner):
@@ -55,3 +55,9 @@ def test_inner_groups_are_few_and_of_like_size(folds: int):
         size = np.bincount(inner[inner >= 0])
         assert len(size) == min(INNER, folds - 1)
         assert size.max() - size.min() <= 4  # one fold of four samples
+
+
+def test_of_two_folds_the_inner_groups_are_runs_of_the_training_fold():
+    folded = lay_folds(np.repeat([0, 1], 10))
+    runs = np.repeat(np.arange(INNER), 2)
+    assert_array_equal(folded.inner, [np.r_[np.full(10, -1), runs], np.r_[runs, np.full(10, -1)]])
