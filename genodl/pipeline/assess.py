@@ -16,6 +16,7 @@ from genodl.pipeline.learn import Candidates, Deep, Linear
 from genodl.pipeline.study import Study
 from genodl.rank.fdr import benjamini_hochberg, cauchy_combination
 from genodl.rank.loci import clump
+from genodl.rank.saddlepoint import deviates
 from genodl.rank.test import Fits, Tested, attributed_covariance, deviate, log_p_value
 
 Track = Callable[[Iterable, str, int], Iterable]
@@ -54,16 +55,31 @@ def attribution_test(
             fits[t].append(_fits(study, candidates, joint[t], t, modality, None))
     markers = study.cohort.modalities[modality].n_vars
     parts: list[list[list[Tested]]] = [[[] for _ in fits[t]] for t in numbers]
+    tails: list[list[list[np.ndarray]]] = [[[] for _ in fits[t]] for t in numbers]
     active = []
     blocks = study.blocks(modality)
     for _, width, channels in track(blocks, f"testing {modality}", markers):
         active.append(np.asarray(channels.active)[:, :width])
-        for t in numbers:
-            for view, fit in zip(parts[t], fits[t], strict=True):
+        values = np.asarray(channels.values)[:, :, :width]
+        for t, target in enumerate(study.targets):
+            known, residual = values[:, target.known], target.marginal[target.known]
+            for view, tail, fit in zip(parts[t], tails[t], fits[t], strict=True):
                 tested = attributed_covariance(channels, fit)
-                view.append(Tested(*(np.asarray(v)[..., :width] for v in tested)))
+                found = Tested(*(np.asarray(v)[..., :width] for v in tested))
+                view.append(found)
+                tail.append(deviates(known, residual, np.asarray(found.z)))
     varies = np.concatenate(active, axis=1)
-    return [_table(study, mine, t, [_joined(v) for v in parts[t]], varies) for t in numbers]
+    return [
+        _table(
+            study,
+            mine,
+            t,
+            [_joined(view) for view in parts[t]],
+            [np.concatenate(tail, axis=1) for tail in tails[t]],
+            varies,
+        )
+        for t in numbers
+    ]
 
 
 def neighbours(study: Study, modality: str, config: DiscoverConfig) -> sp.csr_matrix:
@@ -160,13 +176,19 @@ def _attributed(deep: Deep | None, modality: str, places: int) -> tuple[np.ndarr
 
 
 def _table(
-    study: Study, candidates: Candidates, number: int, views: list[Tested], active: np.ndarray
+    study: Study,
+    candidates: Candidates,
+    number: int,
+    views: list[Tested],
+    exact: list[np.ndarray],
+    active: np.ndarray,
 ) -> pd.DataFrame:
     """Statistics of every marker of one target; effect and stability are of the first view."""
     target = study.targets[number]
     samples = int(target.known.sum())
     freedom = _freedom(study, number)
-    log_p = log_p_value([np.asarray(v.z) for v in views], active=active, freedom=freedom)
+    z = [np.asarray(v.z) for v in views]
+    log_p = log_p_value(z, active=active, freedom=freedom, exact=exact)
     tested = views[0]
     marginal = candidates.marginal[:, number].astype(float)
     # z is on the null variance: r = z / sqrt(samples)

@@ -129,7 +129,13 @@ def _score(direction: jax.Array, residual: jax.Array, fits: Fits) -> jax.Array:
     return jnp.where(power > 1e-12, covariance / jnp.sqrt(jnp.maximum(variance, 1e-30)), 0)
 
 
-def log_p_value(views: Sequence[np.ndarray], *, active: np.ndarray, freedom: int) -> np.ndarray:
+def log_p_value(
+    views: Sequence[np.ndarray],
+    *,
+    active: np.ndarray,
+    freedom: int,
+    exact: Sequence[np.ndarray] | None = None,
+) -> np.ndarray:
     """Natural log of the p-value of each marker, (markers,).
 
     The additive channel is tested with one degree of freedom, both channels with two, a network's
@@ -142,10 +148,14 @@ def log_p_value(views: Sequence[np.ndarray], *, active: np.ndarray, freedom: int
         modality, or of all; the last row is 0 where no network adds anything
     active : bool, (2, markers), channels in which the marker varies; log p is 0 where none
     freedom : samples less covariates; the scores are t statistics
+    exact : float, (3, markers) for each view, signed normal deviates that replace those of
+        Student's law where they are finite, see `genodl.rank.saddlepoint`
     """
     parts, used = [], []
-    for z in views:
+    for view, z in enumerate(views):
         normal = np.sign(z) * -ndtri_exp(_log_tail(np.abs(np.asarray(z, float)), freedom))
+        if exact is not None:
+            normal = np.where(np.isfinite(exact[view]), exact[view], normal)
         one = np.log(2) + stats.norm.logsf(np.abs(normal[0]))
         two = -(normal[0] ** 2 + normal[1] ** 2) / 2
         parts += [one, two, stats.norm.logsf(normal[2])]
