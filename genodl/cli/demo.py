@@ -43,16 +43,17 @@ def compare(
     truth: pd.DataFrame, markers: pd.DataFrame, loci: pd.DataFrame, *, fdr: float
 ) -> list[str]:
     """Planted markers with the rank and q-value of their locus, and the realised FDR."""
-    by_marker = markers.set_index("marker")
-    place = loci.set_index(["modality", "locus"])
+    locus_of = dict(zip(markers["marker"], markers["locus"], strict=True))
+    keys = zip(loci["modality"], loci["locus"], strict=True)
+    place = dict(zip(keys, zip(loci["rank"], loci["q_value"], strict=True), strict=True))
     lines = [f"{'planted':<20} {'modality':<11} {'role':<22} {'locus rank':>10} {'q':>9}  found"]
     hit: set[tuple[str, str]] = set()
     for row in truth.itertuples():
-        if row.marker not in by_marker.index:
+        if row.marker not in locus_of:
             lines.append(f"{row.marker:<20} {row.modality:<11} {row.role:<22} filtered out")
             continue
-        key = (row.modality, by_marker.loc[row.marker, "locus"])
-        rank, q = place.loc[key, "rank"], place.loc[key, "q_value"]
+        key = (str(row.modality), str(locus_of[row.marker]))
+        rank, q = place[key]
         found = q < fdr
         hit |= {key} if found else set()
         lines.append(
@@ -60,11 +61,11 @@ def compare(
             f"  {'yes' if found else 'no'}"
         )
     selected = loci[loci["q_value"] < fdr]
-    keys = set(zip(selected["modality"], selected["locus"], strict=True))
-    false = len(keys - hit)
-    realised = false / len(keys) if keys else 0.0
+    chosen = set(zip(selected["modality"], selected["locus"], strict=True))
+    false = len(chosen - hit)
+    realised = false / len(chosen) if chosen else 0.0
     lines.append(
-        f"{len(keys)} loci at FDR {fdr:g}: {len(keys) - false} hold a planted marker, {false} do "
-        f"not; realised false discovery proportion {realised:.2f}"
+        f"{len(chosen)} loci at FDR {fdr:g}: {len(chosen) - false} hold a planted marker, "
+        f"{false} do not; realised false discovery proportion {realised:.2f}"
     )
     return lines
