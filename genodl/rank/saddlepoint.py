@@ -34,7 +34,9 @@ def deviates(channels: np.ndarray, residual: np.ndarray, z: np.ndarray) -> np.nd
         power = (direction**2).sum(0)
         few = (power > 1e-9) & (power**2 < FEW * (direction**4).sum(0))
         if few.any():
-            log_p = log_tail(direction[:, few], residual, z[row, chosen[few]])
+            # z has the marker's own slope out of its error, the score under the null has it in
+            wald = z[row, chosen[few]]
+            log_p = log_tail(direction[:, few], residual, wald / np.sqrt(1 + wald**2 / len(first)))
             found[row, chosen[few]] = np.sign(z[row, chosen[few]]) * -ndtri_exp(log_p - np.log(2))
     return found
 
