@@ -12,10 +12,12 @@ from scipy import stats
 
 from genodl.cohort.structure import ld_neighbours
 from genodl.config import DiscoverConfig
+from genodl.pipeline.kin import along, widen
 from genodl.pipeline.learn import Candidates, Deep, Linear
 from genodl.pipeline.study import Study
 from genodl.rank.fdr import benjamini_hochberg, cauchy_combination
 from genodl.rank.loci import clump
+from genodl.rank.resemblance import Kin
 from genodl.rank.saddlepoint import deviates
 from genodl.rank.test import Fits, Tested, attributed_covariance, deviate, log_p_value
 
@@ -39,13 +41,15 @@ def attribution_test(
     joint: Sequence[Linear],
     deeps: Sequence[Deep],
     modality: str,
+    kin: Kin,
     track: Track,
 ) -> list[pd.DataFrame]:
     """One table a target, a row each marker of the modality: log_p, effect, stability.
 
     A marker is tested given the other loci of its modality (`own`), which is its total effect, and
     where there are several modalities also given those (`joint`), which is its direct effect:
-    expression may carry what an alteration does, and may also carry noise that hides it.
+    expression may carry what an alteration does, and may also carry noise that hides it. Relatives
+    and groups (`kin`) widen the standard errors.
     """
     mine = next(c for c in candidates if c.modality == modality)
     numbers = range(len(study.targets))
@@ -61,11 +65,13 @@ def attribution_test(
     for _, width, channels in track(blocks, f"testing {modality}", markers):
         active.append(np.asarray(channels.active)[:, :width])
         values = np.asarray(channels.values)[:, :, :width]
+        likeness = along(values, kin)
         for t, target in enumerate(study.targets):
             known, residual = values[:, target.known], target.marginal[target.known]
             for view, tail, fit in zip(parts[t], tails[t], fits[t], strict=True):
                 tested = attributed_covariance(channels, fit)
                 found = Tested(*(np.asarray(v)[..., :width] for v in tested))
+                found = found._replace(z=widen(np.asarray(found.z), likeness, fit, kin))
                 view.append(found)
                 tail.append(deviates(known, residual, np.asarray(found.z)))
     varies = np.concatenate(active, axis=1)

@@ -14,6 +14,7 @@ from genodl.config import DiscoverConfig, as_dict, read
 from genodl.pipeline.assess import attribution_test, neighbours, rank
 from genodl.pipeline.found import Found
 from genodl.pipeline.interact import interact, panel
+from genodl.pipeline.kin import kin
 from genodl.pipeline.learn import Candidates, Deep, Linear, screen, sparse
 from genodl.pipeline.networks import deepen
 from genodl.pipeline.study import Study, prepare
@@ -66,10 +67,11 @@ def discover(
     study = prepare(cohort, names, covariates, config)
     candidates = [screen(study, m, config, track) for m in study.cohort.modalities]
     joint, own, deeps = _learn(study, candidates, config, track)
+    among = kin(study, config.group)
     tables: list[dict[str, pd.DataFrame]] = [{} for _ in study.targets]
     for c in candidates:
         tested = attribution_test(
-            study, candidates, own[c.modality], joint, deeps, c.modality, track
+            study, candidates, own[c.modality], joint, deeps, c.modality, among, track
         )
         for table, found in zip(tables, tested, strict=True):
             table[c.modality] = found

@@ -1,0 +1,67 @@
+"""Relatives and groups of a study, and what they do to the variance of its scores."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from genodl.cohort.presence import VARIANTS
+from genodl.cohort.relatives import MOST, relatives
+from genodl.pipeline.study import Study, as_float
+from genodl.rank.resemblance import Kin, membership, resemblance, shares, variance_ratio
+from genodl.rank.test import Fits
+from genodl.screen.channels import WINSOR, encode
+
+
+def kin(study: Study, group: str | None) -> Kin:
+    """Samples that resemble each other: by the variants, and by the column that groups them."""
+    genotypes, contig = _genotypes(study)
+    label = _groups(study, group) if group else np.full(len(study.basis), -1)
+    return Kin(relatives(genotypes, contig, study.folded.present), membership(label))
+
+
+def along(values: np.ndarray, among: Kin) -> np.ndarray | None:
+    """How far the directions of a block run along kin, float64, (2, 3, markers); None without kin.
+
+    An attribution by products or networks is taken to run as far as the additive channel: relatives
+    are no more alike in a nonlinear function of a genotype than in the genotype.
+
+    Parameters
+    ----------
+    values : float32, (2, places, markers), channels
+
+    Returns
+    -------
+    by source (relatives, groups), direction (see `rank.test.Tested.z`) and marker
+    """
+    if among.empty:
+        return None
+    first, second = values
+    overlap = (first * second).sum(0) / np.maximum((first**2).sum(0), 1e-12)
+    additive = resemblance(first, among)
+    return np.stack([additive, resemblance(second - first * overlap, among), additive], axis=1)
+
+
+def widen(z: np.ndarray, likeness: np.ndarray | None, fits: Fits, among: Kin) -> np.ndarray:
+    """Scores over the standard error that kin give them, (3, markers)."""
+    if likeness is None:
+        return z
+    share = shares(np.asarray(fits.residual), np.asarray(fits.known) > 0, among)
+    return (z / np.sqrt(variance_ratio(share, likeness))).astype(z.dtype)
+
+
+def _genotypes(study: Study) -> tuple[np.ndarray, np.ndarray]:
+    """Additive channels, (places, variants), and contigs of variants spread over the genome."""
+    if VARIANTS not in study.cohort.modalities:
+        return np.zeros((len(study.basis), 0), np.float32), np.zeros(0, object)
+    markers = study.cohort.modalities[VARIANTS]
+    chosen = slice(None, None, -(-markers.n_vars // MOST))
+    laid = study.folded.lay(as_float(markers, chosen, variants=True))
+    channels = encode(laid, study.folded.present, study.basis, WINSOR)
+    return np.asarray(channels.values[0]), markers.var["contig"].to_numpy()[chosen]
+
+
+def _groups(study: Study, group: str) -> np.ndarray:
+    """The group of each place, int (places,), -1 in padding and where it has none."""
+    code = pd.factorize(study.cohort.samples[group])[0]
+    return np.where(study.folded.present > 0, study.folded.lay(code), -1)
