@@ -1,8 +1,10 @@
-"""From what the folds learnt to p-values of markers and loci."""
+"""From what the folds learnt to p-values of markers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,28 +12,52 @@ import pandas as pd
 from scipy import sparse as sp
 from scipy import stats
 
-from genodl.cohort.structure import ld_neighbours
-from genodl.config import DiscoverConfig
-from genodl.pipeline.kin import along, widen
+from genodl.pipeline.condition import given_stronger, orthonormal
+from genodl.pipeline.kin import along, share_of, widen
 from genodl.pipeline.learn import Candidates, Deep, Linear
 from genodl.pipeline.study import Study
-from genodl.rank.fdr import benjamini_hochberg, cauchy_combination
-from genodl.rank.loci import clump
 from genodl.rank.resemblance import Kin
-from genodl.rank.saddlepoint import deviates
-from genodl.rank.test import Fits, Tested, attributed_covariance, deviate, log_p_value
+from genodl.rank.saddlepoint import Law, deviates, empirical_law
+from genodl.rank.test import Fits, attributed_covariance, deviate, log_p_value
+from genodl.screen.channels import Channels
 
 Track = Callable[[Iterable, str, int], Iterable]
 # selected features are padded to one of these, so that few programs are compiled
 WIDTHS = (32, 128, 512, 2048, 8192, 32768)
-MARKERS = [
-    *("phenotype", "rank", "marker", "modality", "contig", "pos", "ref", "alt", "locus"),
-    *("score", "effect", "p_value", "q_value", "stability", "marginal_p"),
-]
-LOCI = [
-    *("phenotype", "rank", "locus", "contig", "start", "end", "lead_marker", "n_markers"),
-    *("p_value", "q_value", "modality"),
-]
+
+
+class Trial(NamedTuple):
+    """What one target brings to the test of the markers of a modality.
+
+    Attributes
+    ----------
+    number : of the target
+    fits : what its folds learnt, for each view
+    shares : float64, (sources,), how far the residual of each view follows kin
+    law : of its residual on the covariates
+    """
+
+    number: int
+    fits: list[Fits]
+    shares: list[np.ndarray]
+    law: Law
+
+
+class Scores(NamedTuple):
+    """The attribution test of some markers of one target, by what they are tested given.
+
+    Attributes
+    ----------
+    z, exact : float, (views, 3, markers), see `rank.test.log_p_value`
+    slope, stability : float, (1, markers), given the other loci of the modality
+    active : bool, (2, markers)
+    """
+
+    z: np.ndarray
+    exact: np.ndarray
+    slope: np.ndarray
+    stability: np.ndarray
+    active: np.ndarray
 
 
 def attribution_test(
@@ -41,6 +67,7 @@ def attribution_test(
     joint: Sequence[Linear],
     deeps: Sequence[Deep],
     modality: str,
+    near: sp.csr_matrix,
     kin: Kin,
     track: Track,
 ) -> list[pd.DataFrame]:
@@ -52,76 +79,27 @@ def attribution_test(
     and groups (`kin`) widen the standard errors.
     """
     mine = next(c for c in candidates if c.modality == modality)
-    numbers = range(len(study.targets))
-    fits = [[_fits(study, [mine], own[t], t, modality, deeps[t])] for t in numbers]
-    if len(candidates) > 1:
-        for t in numbers:
-            fits[t].append(_fits(study, candidates, joint[t], t, modality, None))
-    markers = study.cohort.modalities[modality].n_vars
-    parts: list[list[list[Tested]]] = [[[] for _ in fits[t]] for t in numbers]
-    tails: list[list[list[np.ndarray]]] = [[[] for _ in fits[t]] for t in numbers]
-    active = []
-    blocks = study.blocks(modality)
+    trials = []
+    for t, target in enumerate(study.targets):
+        fits = [_fits(study, [mine], own[t], t, modality, deeps[t])]
+        if len(candidates) > 1:
+            fits.append(_fits(study, candidates, joint[t], t, modality, None))
+        law = empirical_law(target.marginal[target.known])
+        trials.append(Trial(t, fits, [share_of(fit, kin) for fit in fits], law))
+    parts: list[list[Scores]] = [[] for _ in trials]
+    blocks, markers = study.blocks(modality), study.cohort.modalities[modality].n_vars
     for _, width, channels in track(blocks, f"testing {modality}", markers):
-        active.append(np.asarray(channels.active)[:, :width])
-        values = np.asarray(channels.values)[:, :, :width]
-        likeness = along(values, kin)
-        for t, target in enumerate(study.targets):
-            known, residual = values[:, target.known], target.marginal[target.known]
-            for view, tail, fit in zip(parts[t], tails[t], fits[t], strict=True):
-                tested = attributed_covariance(channels, fit)
-                found = Tested(*(np.asarray(v)[..., :width] for v in tested))
-                found = found._replace(z=widen(np.asarray(found.z), likeness, fit, kin))
-                view.append(found)
-                tail.append(deviates(known, residual, np.asarray(found.z)))
-    varies = np.concatenate(active, axis=1)
-    return [
-        _table(
-            study,
-            mine,
-            t,
-            [_joined(view) for view in parts[t]],
-            [np.concatenate(tail, axis=1) for tail in tails[t]],
-            varies,
-        )
-        for t in numbers
-    ]
-
-
-def neighbours(study: Study, modality: str, config: DiscoverConfig) -> sp.csr_matrix:
-    """Which markers of a modality are in LD; only variants with positions are."""
-    markers = study.cohort.modalities[modality]
-    if modality != "variants":
-        return sp.csr_matrix((markers.n_vars, markers.n_vars))
-    return ld_neighbours(
-        np.asarray(markers.X),
-        markers.var["contig"].to_numpy(),
-        markers.var["pos"].to_numpy(),
-        r2=config.locus_r2,
-        window=config.locus_window,
-    )
-
-
-def rank(
-    name: str, tables: dict[str, pd.DataFrame], near: dict[str, sp.csr_matrix], study: Study
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The marker and the locus table of one target, best first."""
-    markers: list[pd.DataFrame] = []
-    loci: list[pd.DataFrame] = []
-    for modality, table in tables.items():
-        var = study.cohort.modalities[modality].var
-        lead = clump(table["log_p"].to_numpy(), near[modality])
-        leads, locus = np.unique(lead, return_inverse=True)
-        positions = _positions(modality, var)
-        found = _loci(table, positions, leads, locus)
-        found["modality"] = modality
-        frame = pd.concat([positions.reset_index(drop=True), table], axis=1)
-        frame["modality"] = modality
-        frame["locus"] = found["locus"].to_numpy()[locus]
-        frame["place"] = locus + sum(len(part) for part in loci)
-        markers.append(frame)
-        loci.append(found)
-    return _ordered(name, pd.concat(markers, ignore_index=True), pd.concat(loci, ignore_index=True))
+        likeness = along(np.asarray(channels.values)[:, :, :width], kin)
+        for part, trial in zip(parts, trials, strict=True):
+            part.append(_scores(study, trial, channels, likeness, width))
+    tables = []
+    for trial in track(trials, f"taking loci of {modality} apart", len(trials)):
+        scores = zip(*parts[trial.number], strict=True)
+        joined = Scores(*(np.concatenate(v, axis=-1) for v in scores))
+        table = _table(study, mine, trial.number, joined)
+        retest = partial(_given, study, mine, trial, kin)
+        tables.append(given_stronger(study, modality, table, near, retest))
+    return tables
 
 
 def _fits(
@@ -155,17 +133,14 @@ def _fits(
     known = target.known.astype(np.float32)
     freedom = np.float32(_freedom(study, number))
     more = _attributed(deep, modality, len(places))
-    return Fits(*map(jnp.asarray, (residual, known, freedom, features, proxies, chosen, *more)))
+    none = np.zeros((len(places), 0), np.float32)
+    parts = (residual, known, freedom, features, proxies, chosen, *more, none)
+    return Fits(*map(jnp.asarray, parts))
 
 
 def _freedom(study: Study, number: int) -> int:
     """Samples of a target less covariates and the marker itself."""
     return max(int(study.targets[number].known.sum()) - study.basis.shape[1] - 1, 1)
-
-
-def _joined(parts: list[Tested]) -> Tested:
-    """The blocks of one target, end to end."""
-    return Tested(*(np.concatenate(v, axis=-1) for v in zip(*parts, strict=True)))
 
 
 def _attributed(deep: Deep | None, modality: str, places: int) -> tuple[np.ndarray, np.ndarray]:
@@ -181,22 +156,56 @@ def _attributed(deep: Deep | None, modality: str, places: int) -> tuple[np.ndarr
     return values[0], values[1]
 
 
+def _scores(
+    study: Study, trial: Trial, channels: Channels, likeness: np.ndarray | None, width: int
+) -> Scores:
+    """The test of the first `width` markers of a block, in each view of one target."""
+    known = study.targets[trial.number].known
+    values = np.asarray(channels.values)[:, known, :width]
+    tested = [attributed_covariance(channels, fit) for fit in trial.fits]
+    pairs = zip(tested, trial.shares, strict=True)
+    z = np.stack([widen(np.asarray(t.z)[:, :width], likeness, share) for t, share in pairs])
+    given = np.asarray(trial.fits[0].given)[known]
+    exact = np.stack([deviates(values, trial.law, each, given=given) for each in z])
+    first, stable = (np.asarray(v)[None, :width] for v in (tested[0].slope, tested[0].stability))
+    return Scores(z, exact, first, stable, np.asarray(channels.active)[:, :width])
+
+
+def _given(
+    study: Study,
+    candidates: Candidates,
+    trial: Trial,
+    kin: Kin,
+    channels: Channels,
+    columns: np.ndarray,
+    leads: np.ndarray,
+) -> pd.DataFrame:
+    """The table of some markers, given the channels of others in full."""
+    known = study.targets[trial.number].known
+    basis = orthonormal(np.concatenate(list(leads * known[:, None]), axis=1))
+    given = np.zeros((len(basis), next(w for w in WIDTHS if w >= basis.shape[1])), np.float32)
+    given[:, : basis.shape[1]] = basis
+    fits = [fit._replace(given=jnp.asarray(given)) for fit in trial.fits]
+    width = len(columns)
+    likeness = along(np.asarray(channels.values)[:, :, :width], kin)
+    scores = _scores(study, trial._replace(fits=fits), channels, likeness, width)
+    return _table(study, candidates, trial.number, scores, columns)
+
+
 def _table(
     study: Study,
     candidates: Candidates,
     number: int,
-    views: list[Tested],
-    exact: list[np.ndarray],
-    active: np.ndarray,
+    scores: Scores,
+    columns: np.ndarray | slice = slice(None),
 ) -> pd.DataFrame:
-    """Statistics of every marker of one target; effect and stability are of the first view."""
-    target = study.targets[number]
-    samples = int(target.known.sum())
+    """Statistics of some markers of one target; effect and stability are of the first view."""
+    samples = int(study.targets[number].known.sum())
     freedom = _freedom(study, number)
-    z = [np.asarray(v.z) for v in views]
-    log_p = log_p_value(z, active=active, freedom=freedom, exact=exact)
-    tested = views[0]
-    marginal = candidates.marginal[:, number].astype(float)
+    log_p = log_p_value(
+        list(scores.z), active=scores.active, freedom=freedom, exact=list(scores.exact)
+    )
+    marginal = candidates.marginal[columns, number].astype(float)
     # z is on the null variance: r = z / sqrt(samples)
     r2 = np.minimum(marginal**2 / samples, 1 - 1e-12)
     t = np.sqrt(r2 * freedom / (1 - r2))
@@ -204,67 +213,8 @@ def _table(
         {
             "log_p": log_p,
             "score": deviate(log_p),
-            "effect": tested.slope / np.maximum(candidates.scale, 1e-12),
-            "stability": tested.stability,
+            "effect": scores.slope[0] / np.maximum(candidates.scale[columns], 1e-12),
+            "stability": scores.stability[0],
             "marginal_p": 2 * stats.t.sf(t, freedom),
         }
     )
-
-
-def _positions(modality: str, var: pd.DataFrame) -> pd.DataFrame:
-    """marker contig pos ref alt of each marker, blank where it has none."""
-    blank = pd.Series([""] * len(var), index=var.index)
-    pos = var.get("pos", var.get("start"))
-    return pd.DataFrame(
-        {
-            "marker": var.index.astype(str),
-            "contig": var.get("contig", blank).astype(str),
-            "pos": pd.Series(pd.NA, var.index, dtype="Int64")
-            if pos is None
-            else pos.astype("Int64"),
-            "ref": var.get("ref", blank).astype(str),
-            "alt": var.get("alt", blank).astype(str),
-        }
-    )
-
-
-def _loci(
-    table: pd.DataFrame, positions: pd.DataFrame, leads: np.ndarray, locus: np.ndarray
-) -> pd.DataFrame:
-    """One row a locus."""
-    pos = positions["pos"].astype("Float64").to_numpy(float, na_value=np.nan)
-    groups = pd.Series(pos).groupby(locus)
-    start, end = groups.min().to_numpy(), groups.max().to_numpy()
-    contig = positions["contig"].to_numpy()[leads]
-    marker = positions["marker"].to_numpy()[leads]
-    size = np.bincount(locus)
-    log_p = cauchy_combination(table["log_p"].to_numpy(), locus, len(leads))
-    spans = zip(marker, contig, start, end, size, strict=True)
-    names = [m if n == 1 else f"{c}:{int(s)}-{int(e)}" for m, c, s, e, n in spans]
-    return pd.DataFrame(
-        {
-            "locus": names,
-            "contig": contig,
-            "start": pd.array(start, dtype="Float64").astype("Int64"),
-            "end": pd.array(end, dtype="Float64").astype("Int64"),
-            "lead_marker": marker,
-            "n_markers": size,
-            "log_p": log_p,
-            "p_value": np.exp(log_p),
-        }
-    )
-
-
-def _ordered(
-    name: str, markers: pd.DataFrame, loci: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """q-values over loci, given to their markers; both tables best first."""
-    loci["q_value"] = benjamini_hochberg(loci["p_value"].to_numpy())
-    markers["q_value"] = loci["q_value"].to_numpy()[markers["place"]]
-    markers["p_value"] = np.exp(markers["log_p"])
-    markers = markers.sort_values("log_p", kind="stable", ignore_index=True)
-    loci = loci.sort_values("log_p", kind="stable", ignore_index=True)
-    for table in (markers, loci):
-        table["phenotype"] = name
-        table["rank"] = np.arange(1, len(table) + 1)
-    return markers[MARKERS], loci[LOCI]

@@ -11,13 +11,14 @@ import pandas as pd
 
 from genodl import __version__, provenance
 from genodl.config import DiscoverConfig, as_dict, read
-from genodl.pipeline.assess import attribution_test, neighbours, rank
+from genodl.pipeline.assess import attribution_test
 from genodl.pipeline.found import Found
 from genodl.pipeline.interact import interact, panel
 from genodl.pipeline.kin import kin
 from genodl.pipeline.learn import Candidates, Deep, Linear, screen, sparse
 from genodl.pipeline.networks import deepen
 from genodl.pipeline.study import Study, prepare
+from genodl.pipeline.tables import neighbours, rank
 from genodl.rank.calibration import inflation, self_check
 from genodl.rank.performance import performance
 from genodl.values import Cohort
@@ -69,16 +70,17 @@ def discover(
     joint, own, deeps = _learn(study, candidates, config, track)
     among = kin(study, config.group)
     tables: list[dict[str, pd.DataFrame]] = [{} for _ in study.targets]
-    for c in candidates:
-        tested = attribution_test(
-            study, candidates, own[c.modality], joint, deeps, c.modality, among, track
-        )
-        for table, found in zip(tables, tested, strict=True):
-            table[c.modality] = found
     near = {
         c.modality: neighbours(study, c.modality, config)
         for c in track(candidates, "finding neighbours in LD", len(candidates))
     }
+    for c in candidates:
+        mine, close = own[c.modality], near[c.modality]
+        tested = attribution_test(
+            study, candidates, mine, joint, deeps, c.modality, close, among, track
+        )
+        for table, found in zip(tables, tested, strict=True):
+            table[c.modality] = found
     ranked = [
         rank(t.name, table, near, study) for t, table in zip(study.targets, tables, strict=True)
     ]

@@ -42,11 +42,17 @@ def along(values: np.ndarray, among: Kin) -> np.ndarray | None:
     return np.stack([additive, resemblance(second - first * overlap, among), additive], axis=1)
 
 
-def widen(z: np.ndarray, likeness: np.ndarray | None, fits: Fits, among: Kin) -> np.ndarray:
+def share_of(fits: Fits, among: Kin) -> np.ndarray:
+    """How far the residual of a view follows relatives and groups, float64, (2,)."""
+    if among.empty:
+        return np.zeros(2)
+    return shares(np.asarray(fits.residual), np.asarray(fits.known) > 0, among)
+
+
+def widen(z: np.ndarray, likeness: np.ndarray | None, share: np.ndarray) -> np.ndarray:
     """Scores over the standard error that kin give them, (3, markers)."""
     if likeness is None:
         return z
-    share = shares(np.asarray(fits.residual), np.asarray(fits.known) > 0, among)
     return (z / np.sqrt(variance_ratio(share, likeness))).astype(z.dtype)
 
 

@@ -48,19 +48,22 @@ class Study:
 
     def blocks(self, modality: str, *, size: int = BLOCK) -> Iterator[tuple[int, int, Channels]]:
         """First marker, number of markers and channels of each block, padded to one size."""
+        markers = self.cohort.modalities[modality].n_vars
+        size = min(size, -(-markers // 128) * 128)
+        for start in range(0, markers, size):
+            stop = min(start + size, markers)
+            yield start, stop - start, self.channels(modality, slice(start, stop), size=size)
+
+    def channels(self, modality: str, columns: slice | np.ndarray, *, size: int) -> Channels:
+        """Channels of some markers, padded to `size` of them."""
         markers = self.cohort.modalities[modality]
-        size = min(size, -(-markers.n_vars // 128) * 128)
-        for start in range(0, markers.n_vars, size):
-            stop = min(start + size, markers.n_vars)
-            dosage = np.full((len(markers), size), np.nan, np.float32)
-            dosage[:, : stop - start] = as_float(
-                markers, slice(start, stop), variants=modality == VARIANTS
-            )
-            laid = self.folded.lay(dosage)
-            yield start, stop - start, encode(laid, self.folded.present, self.basis, WINSOR)
+        chosen = as_float(markers, columns, variants=modality == VARIANTS)
+        dosage = np.full((len(markers), size), np.nan, np.float32)
+        dosage[:, : chosen.shape[1]] = chosen
+        return encode(self.folded.lay(dosage), self.folded.present, self.basis, WINSOR)
 
 
-def as_float(markers: AnnData, columns: slice, *, variants: bool) -> np.ndarray:
+def as_float(markers: AnnData, columns: slice | np.ndarray, *, variants: bool) -> np.ndarray:
     """Columns of a modality, float32, (samples, columns), nan = missing.
 
     -1 is a missing genotype, and a value like any other (a deletion) outside the variants.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numba
 import numpy as np
 from scipy import stats
 from scipy.special import ndtri_exp
@@ -9,39 +12,92 @@ from scipy.special import ndtri_exp
 FEW = 200.0  # effective carriers below which the tail is the saddlepoint's
 LEAST_Z = 2.0  # nearer to zero any law is as good
 POINTS = 801  # nodes of the tabulated cumulant function on each side of zero
-STEPS = 40
+FARTHEST = 40.0  # standard deviations over which it is tabulated
+STEPS = 60  # of the safeguarded Newton iteration, at most
+CLOSE = 1e-7
 
 
-def deviates(channels: np.ndarray, residual: np.ndarray, z: np.ndarray) -> np.ndarray:
+class Law(NamedTuple):
+    """The empirical law of a residual, scaled to mean 0 and variance 1.
+
+    Attributes
+    ----------
+    least, most : its smallest and largest value
+    cumulants : float64, (nodes, 3), the cumulant function and two derivatives at nodes s even in
+        the inverse hyperbolic sine, each over what it is for a normal law (s^2 / 2, s and 1): near
+        0, where most samples of a rare marker are, what is interpolated is flat, and no error adds
+        up over many samples
+    spacing : of the nodes
+    """
+
+    least: float
+    most: float
+    cumulants: np.ndarray
+    spacing: float
+
+
+def empirical_law(residual: np.ndarray) -> Law:
+    """The law that a residual, float (samples,), is taken to be drawn from."""
+    e = np.asarray(residual, np.float64)
+    e = (e - e.mean()) / e.std()
+    spacing = np.arcsinh(FARTHEST) / (POINTS - 1)
+    s = np.sinh(np.arange(1 - POINTS, POINTS) * spacing)
+    power = np.outer(s, e)
+    top = power.max(1, keepdims=True)
+    weight = np.exp(power - top)
+    total = weight.sum(1)
+    first = (weight @ e) / total
+    second = (weight @ e**2) / total - first**2
+    s[POINTS - 1] = 1.0
+    values = np.stack([2 * (np.log(total / len(e)) + top[:, 0]) / s**2, first / s, second], axis=1)
+    values[POINTS - 1] = second[POINTS - 1]
+    return Law(float(e.min()), float(e.max()), values, float(spacing))
+
+
+def deviates(
+    channels: np.ndarray, law: Law, z: np.ndarray, *, given: np.ndarray | None = None
+) -> np.ndarray:
     """Signed normal deviates of the scores that few samples carry, nan elsewhere, (3, markers).
 
     Parameters
     ----------
     channels : float32, (2, samples, markers), of the samples where the phenotype is known
-    residual : float, (samples,), of the phenotype on the covariates
+    law : of the residual of the phenotype on the covariates
     z : float, (3, markers), see `genodl.rank.test.Tested`; the last row is left alone
+    given : float32, (samples, columns), orthonormal, taken out of the channels first
     """
     found = np.full(z.shape, np.nan)
     for row in (0, 1):
         chosen = np.flatnonzero(np.abs(z[row]) > LEAST_Z)
-        first = channels[0][:, chosen].astype(np.float64)
-        direction = first
-        if row == 1:
-            second = channels[1][:, chosen].astype(np.float64)
-            direction = second - first * (first * second).sum(0) / np.maximum(
-                (first**2).sum(0), 1e-12
-            )
+        direction = _direction(channels, chosen, row, given)
         power = (direction**2).sum(0)
         few = (power > 1e-9) & (power**2 < FEW * (direction**4).sum(0))
         if few.any():
             # z has the marker's own slope out of its error, the score under the null has it in
             wald = z[row, chosen[few]]
-            log_p = log_tail(direction[:, few], residual, wald / np.sqrt(1 + wald**2 / len(first)))
+            score = wald / np.sqrt(1 + wald**2 / len(direction))
+            log_p = log_tail(direction[:, few], law, score)
             found[row, chosen[few]] = np.sign(z[row, chosen[few]]) * -ndtri_exp(log_p - np.log(2))
     return found
 
 
-def log_tail(directions: np.ndarray, residual: np.ndarray, z: np.ndarray) -> np.ndarray:
+def _direction(
+    channels: np.ndarray, chosen: np.ndarray, row: int, given: np.ndarray | None
+) -> np.ndarray:
+    """The first channel of the chosen markers, or the second orthogonal to it."""
+
+    def free(channel: np.ndarray) -> np.ndarray:
+        column = channel[:, chosen].astype(np.float64)
+        return column if given is None else column - given @ (given.T @ column)
+
+    first = free(channels[0])
+    if row == 0:
+        return first
+    second = free(channels[1])
+    return second - first * (first * second).sum(0) / np.maximum((first**2).sum(0), 1e-12)
+
+
+def log_tail(directions: np.ndarray, law: Law, z: np.ndarray) -> np.ndarray:
     """Natural log of the two-sided p-value of scores, by the saddlepoint approximation.
 
     The residuals of the samples are taken as draws from their own empirical distribution, so that
@@ -51,7 +107,7 @@ def log_tail(directions: np.ndarray, residual: np.ndarray, z: np.ndarray) -> np.
     Parameters
     ----------
     directions : float, (samples, markers), not all 0 in any column
-    residual : float, (samples,), of the same samples; only the shape of its distribution counts
+    law : of the residual of those samples
     z : float, (markers,), sum of direction times residual over its standard error
 
     Returns
@@ -65,54 +121,62 @@ def log_tail(directions: np.ndarray, residual: np.ndarray, z: np.ndarray) -> np.
     """
     x = np.asarray(directions, np.float64)
     x = x / np.sqrt((x**2).sum(0))
-    e = np.asarray(residual, np.float64)
-    e = (e - e.mean()) / e.std()
     level = np.abs(np.asarray(z, np.float64))
-    return np.minimum(np.logaddexp(_one_tail(x, e, level), _one_tail(-x, e, level)), 0.0)
+    # the lower tail is the upper one of the directions turned round
+    both = _one_tail(np.hstack([x, -x]), law, np.tile(level, 2))
+    return np.minimum(np.logaddexp(*np.split(both, 2)), 0.0)
 
 
-def _one_tail(x: np.ndarray, e: np.ndarray, level: np.ndarray) -> np.ndarray:
+def _one_tail(x: np.ndarray, law: Law, level: np.ndarray) -> np.ndarray:
     """log P(sum of x e >= level), where the sum has variance 1."""
     # a level beyond what any draw can give is moved to the edge, where the tail is smallest
-    level = np.minimum(level, 0.999 * _reachable(x, e))
-    table = _cumulants(e)
-    low, high = np.zeros(len(level)), np.full(len(level), table[0][-1] / np.abs(x).max(0))
-    for _ in range(STEPS):
-        middle = (low + high) / 2
-        below = _derivative(table, x, middle, 1) < level
-        low, high = np.where(below, middle, low), np.where(below, high, middle)
-    t = (low + high) / 2
-    k = _derivative(table, x, t, 0)
-    curvature = np.maximum(_derivative(table, x, t, 2), 1e-12)
+    level = np.minimum(level, 0.999 * _reachable(x, law))
+    t, k, curvature = _saddlepoints(law.cumulants, law.spacing, np.ascontiguousarray(x.T), level)
     w = np.sqrt(np.maximum(2 * (t * level - k), 1e-12))
-    v = t * np.sqrt(curvature)
+    v = t * np.sqrt(np.maximum(curvature, 1e-12))
     # Barndorff-Nielsen's form of the same approximation stays positive
     star = w + np.log(np.maximum(v, 1e-12) / w) / w
     return stats.norm.logsf(np.where(w > 1e-3, star, level))
 
 
-def _reachable(x: np.ndarray, e: np.ndarray) -> np.ndarray:
-    """The largest sum that draws of e can give each column."""
-    return np.where(x > 0, x * e.max(), x * e.min()).sum(0)
+def _reachable(x: np.ndarray, law: Law) -> np.ndarray:
+    """The largest sum that draws can give each column."""
+    return np.where(x > 0, x * law.most, x * law.least).sum(0)
 
 
-def _cumulants(e: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes s and the cumulant function of e with its two derivatives, (3, nodes)."""
-    farthest = 40.0
-    half = np.sinh(np.linspace(0, np.arcsinh(farthest), POINTS))
-    s = np.concatenate([-half[:0:-1], half])
-    power = np.outer(s, e)
-    top = power.max(1, keepdims=True)
-    weight = np.exp(power - top)
-    total = weight.sum(1)
-    first = (weight * e).sum(1) / total
-    second = (weight * e**2).sum(1) / total - first**2
-    return s, np.stack([np.log(total / len(e)) + top[:, 0], first, second])
+@numba.njit(cache=True, nogil=True)
+def _saddlepoints(values, spacing, x, level):
+    """Where the derivative of each row's cumulant function is its level, and two others there."""
+    found = np.zeros((3, len(x)))
+    for row in range(len(x)):
+        low, high = 0.0, FARTHEST / np.abs(x[row]).max()
+        t = min(level[row], high / 2)
+        k, slope, curvature = _sums(values, spacing, x[row], t)
+        for _ in range(STEPS):
+            if slope < level[row]:
+                low = t
+            else:
+                high = t
+            step = t - (slope - level[row]) / max(curvature, 1e-9)
+            if abs(slope - level[row]) < CLOSE or high - low < CLOSE * high:
+                break
+            t = step if low < step < high else (low + high) / 2
+            k, slope, curvature = _sums(values, spacing, x[row], t)
+        found[0, row], found[1, row], found[2, row] = t, k, curvature
+    return found
 
 
-def _derivative(
-    table: tuple[np.ndarray, np.ndarray], x: np.ndarray, t: np.ndarray, order: int
-) -> np.ndarray:
-    """The cumulant function of each column's sum at t, or a derivative of it."""
-    s, values = table
-    return (np.interp(x * t, s, values[order]) * x**order).sum(0)
+@numba.njit(cache=True, nogil=True)
+def _sums(values, spacing, x, t):
+    """The cumulant function of the sum of x e at t, and its two derivatives."""
+    k, slope, curvature = 0.0, 0.0, 0.0
+    for value in x:
+        s = min(max(value * t, -FARTHEST), FARTHEST)
+        place = np.arcsinh(s) / spacing + (POINTS - 1)
+        node = min(int(place), 2 * POINTS - 3)
+        share = place - node
+        k += (values[node, 0] + share * (values[node + 1, 0] - values[node, 0])) * s * s / 2
+        slope += (values[node, 1] + share * (values[node + 1, 1] - values[node, 1])) * s * value
+        change = share * (values[node + 1, 2] - values[node, 2])
+        curvature += (values[node, 2] + change) * value * value
+    return k, slope, curvature

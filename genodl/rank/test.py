@@ -16,6 +16,7 @@ from genodl.screen.channels import Channels
 
 PROXY_R2 = 0.5  # a marker is not tested against its own close proxies
 SANDWICH_CARRIERS = 1_000.0  # effective carriers at which the sandwich variance has half the say
+LEAST_LEFT = 0.01  # share of a channel that must be left by what is given
 # what the combined p-value gives to the additive channel, to both channels, to the network
 WEIGHTS = (0.7, 0.3, 0.5)
 
@@ -36,6 +37,8 @@ class Fits(NamedTuple):
     attributed : float32, (places, inputs), gated attributions of held-out places to the inputs of
         products and networks, by the fold that held the place out
     inputs : float32, (places, inputs), the additive channel of those inputs
+    given : float32, (places, columns), orthonormal, what a marker is tested given in full: the
+        channels of stronger loci near it; columns of 0 give nothing
     """
 
     residual: jax.Array
@@ -46,6 +49,7 @@ class Fits(NamedTuple):
     chosen: jax.Array
     attributed: jax.Array
     inputs: jax.Array
+    given: jax.Array
 
 
 class Tested(NamedTuple):
@@ -78,30 +82,40 @@ def attributed_covariance(channels: Channels, fits: Fits) -> Tested:
 
     The residual leaves out what the fold's model, which never saw the sample, says of all other
     loci, and puts back what it says of the marker and of its close proxies (r2 of `PROXY_R2` and
-    above): a tag is neither robbed by its twin nor credited with a neighbouring locus.
+    above): a tag is neither robbed by its twin nor credited with a neighbouring locus. What is
+    `given` is taken out of residual and directions in full.
 
     Parameters
     ----------
     channels : of a block of markers, values (2, places, markers)
     fits : of one phenotype
     """
-    values = channels.values * fits.known[None, :, None]
     near = _likeness(channels, fits.proxies) >= PROXY_R2
-    near = near.astype(values.dtype)
+    near = near.astype(channels.values.dtype)
     stability = ((near @ fits.chosen.T) > 0).mean(1)
     residual = (fits.residual[:, None] + fits.features @ near.T) * fits.known[:, None]
+    residual = _less(residual, fits.given)
+    whole = channels.values * fits.known[None, :, None]
+    values = _less(whole, fits.given)
+    left = (values**2).sum(1) > LEAST_LEFT * (whole**2).sum(1)
 
     first = values[0]
     overlap = (first * values[1]).sum(0) / jnp.maximum((first**2).sum(0), 1e-12)
     second = values[1] - first * overlap
     inputs = _likeness(channels, fits.inputs)
     inputs = jnp.where(inputs >= PROXY_R2, inputs, 0)
-    deep = (fits.attributed @ inputs.T) * fits.known[:, None]
+    deep = _less((fits.attributed @ inputs.T) * fits.known[:, None], fits.given)
     directions = (first, second, deep)
     z = jnp.stack([_score(each, residual, fits) for each in directions])
-    active = jnp.concatenate([channels.active, jnp.ones_like(channels.active[:1])])
+    active = channels.active & left
+    active = jnp.concatenate([active, jnp.ones_like(active[:1])])
     slope = (first * residual).sum(0) / jnp.maximum((first**2).sum(0), 1e-12)
     return Tested(jnp.where(active, z, 0), slope, stability)
+
+
+def _less(columns: jax.Array, given: jax.Array) -> jax.Array:
+    """Columns, (..., places, markers), made orthogonal to those that are given."""
+    return columns - given @ (given.T @ columns)
 
 
 def _likeness(channels: Channels, others: jax.Array) -> jax.Array:

@@ -13,8 +13,8 @@ from scipy import sparse as sp
 from scipy import stats
 
 from genodl.config import DiscoverConfig
-from genodl.pipeline.assess import neighbours, rank
 from genodl.pipeline.discovery import discover
+from genodl.pipeline.tables import neighbours, rank
 from genodl.values import Cohort
 
 SAMPLES = 300

@@ -15,9 +15,9 @@ from numpy.testing import assert_allclose
 from genodl import simulate
 from genodl.errors import InputError
 from genodl.pipeline import study
-from genodl.pipeline.assess import LOCI, MARKERS
 from genodl.pipeline.discovery import discover
 from genodl.pipeline.found import Found
+from genodl.pipeline.tables import LOCI, MARKERS
 from genodl.values import Cohort
 
 FAST = {"folds": 5, "members": 0, "checks": 0}
@@ -252,7 +252,7 @@ def test_progress_is_told_of_every_stage(made):
 
     discover(made.cohort, phenotype="response", track=track, **FAST)
     told = [stage for stage in dict.fromkeys(stages) if stage != "finding"]
-    assert told == ["screening", "learning", "testing"]
+    assert told == ["screening", "learning", "testing", "taking"]
 
 
 def independent(seed: int, effect: Callable[[np.ndarray], np.ndarray]) -> Cohort:

@@ -36,6 +36,7 @@ def fits(
     chosen: np.ndarray | None = None,
     attributed: np.ndarray | None = None,
     inputs: np.ndarray | None = None,
+    given: np.ndarray | None = None,
 ) -> Fits:
     """What the folds learnt; nothing where left out."""
     none = np.zeros((len(residual), 0))
@@ -48,6 +49,7 @@ def fits(
         np.zeros((5, 0)) if chosen is None else chosen,
         none if attributed is None else attributed,
         none if inputs is None else inputs,
+        none if given is None else given,
     )
     return Fits(*(jnp.asarray(part, jnp.float32) for part in parts))
 
@@ -289,3 +291,20 @@ def test_p_values_of_null_markers_are_uniform(tails: str):
     assert 0.8 < (p < 0.05).mean() / 0.05 < 1.2
     assert 0.8 < (p < 0.01).mean() / 0.01 < 1.25
     assert (p < 1e-3).mean() / 1e-3 < 1.7
+
+
+def test_what_is_given_is_a_covariate_of_the_t_of_least_squares(monkeypatch):
+    monkeypatch.setattr(attribution, "SANDWICH_CARRIERS", np.inf)
+    rng = np.random.default_rng(31)
+    dosage = rng.binomial(2, 0.4, (400, 3)).astype(float)
+    dosage[:, 1] = np.where(rng.random(400) < 0.8, dosage[:, 0], dosage[:, 1])
+    y = dosage[:, 0] + rng.standard_normal(400)
+    channels = channels_of(dosage)
+    lead = np.asarray(channels.values)[0, :, [0]].T
+    given = fits(y - y.mean(), freedom=400 - 3, given=lead / np.linalg.norm(lead))
+    found = attributed_covariance.__wrapped__(channels, given)
+    ones = np.ones(400)
+    expected = [t_statistic(y, x, np.column_stack([ones, dosage[:, 0]])) for x in dosage[:, 1:].T]
+    assert_allclose(found.z[0, 1:], expected, rtol=1e-3)
+    # nothing is left of the lead itself
+    assert found.z[0, 0] == 0

@@ -1,0 +1,91 @@
+"""What is left of a marker once the stronger loci of its contig are taken out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from scipy import sparse as sp
+
+from genodl.pipeline.study import Study
+from genodl.rank.test import deviate
+from genodl.screen.channels import Channels
+
+LEAD = np.log(1e-4)  # a weaker marker casts no shadow worth taking out
+DOUBTFUL = np.log(0.05)  # a marker above is no discovery either way
+SHADOW = 0.1  # what a lead adds to the chi-square of a marker in its shadow
+Retest = Callable[[Channels, np.ndarray, np.ndarray], pd.DataFrame]
+
+
+def given_stronger(
+    study: Study, modality: str, table: pd.DataFrame, near: sp.csr_matrix, retest: Retest
+) -> pd.DataFrame:
+    """The table of one target, its markers tested given the stronger loci they are in LD with.
+
+    From the best marker down each free one becomes the lead of a locus, as in `rank.loci.clump`;
+    the markers outside the locus that correlate with the lead, at whatever distance on the contig,
+    are tested again with both channels of all leads of that contig taken out. A lead of r2 0.05
+    with a marker and of z 15 would else give it a z of 3.
+
+    Parameters
+    ----------
+    table : with log_p, score and effect of every marker of the modality
+    near : r2 of the markers that may share a locus, see `assess.neighbours`
+    retest : from channels of some markers, their columns, and the channels (2, places, leads)
+        that are given, to the same columns of a table
+
+    Source
+    ------
+    Yang and others 2012 (conditional analysis, stepwise from the strongest).
+    """
+    if not near.nnz:
+        return table
+    contig = study.cohort.modalities[modality].var["contig"].to_numpy()
+    columns = {name: table[name].to_numpy(copy=True) for name in ("log_p", "score", "effect")}
+    log_p, free = columns["log_p"], np.ones(len(table), bool)
+    leads: dict[str, list[int]] = {}
+    while True:
+        lead = int(np.where(free, log_p, 0).argmin())
+        if not (free[lead] and log_p[lead] < LEAD):
+            return table.assign(**columns)
+        free[lead] = False
+        free[near.indices[near.indptr[lead] : near.indptr[lead + 1]]] = False
+        leads.setdefault(contig[lead], []).append(lead)
+        pool = np.flatnonzero(free & (contig == contig[lead]) & (log_p < DOUBTFUL))
+        if not len(pool):
+            continue
+        channels = study.channels(modality, pool, size=_padded(len(pool)))
+        given = _channels_of(study, modality, leads[contig[lead]])
+        likeness = _likeness(channels.values[0], given[0, :, -1])[: len(pool)]
+        shaded = likeness * deviate(log_p[[lead]]) ** 2 > SHADOW
+        if not shaded.any():
+            continue
+        again = retest(channels, pool, given)
+        for name, column in columns.items():
+            column[pool[shaded]] = again[name].to_numpy()[shaded]
+
+
+def orthonormal(columns: np.ndarray) -> np.ndarray:
+    """A basis of some columns, float32, (places, columns), 0 where one repeats the others."""
+    left, size, _ = np.linalg.svd(columns.astype(float), full_matrices=False)
+    return (left * (size > 1e-4 * size.max(initial=1e-30))).astype(np.float32)
+
+
+def _padded(count: int) -> int:
+    """A power of two, so that few programs are compiled."""
+    return max(64, 1 << (count - 1).bit_length())
+
+
+def _channels_of(study: Study, modality: str, leads: list[int]) -> np.ndarray:
+    """Channels, (2, places, leads)."""
+    found = study.channels(modality, np.array(leads), size=_padded(len(leads)))
+    return np.asarray(found.values)[:, :, : len(leads)]
+
+
+def _likeness(columns: jnp.ndarray, lead: np.ndarray) -> np.ndarray:
+    """r2 of each column with the lead, (markers,)."""
+    product = np.asarray(lead @ columns)
+    length = np.asarray((columns**2).sum(0)) * (lead**2).sum()
+    return product**2 / np.maximum(length, 1e-12)
