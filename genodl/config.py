@@ -36,6 +36,7 @@ class DiscoverConfig:
     pair_markers : markers whose pairwise products each fold scans; 0 scans none
     locus_r2, locus_window : LD (r2) and distance (bp) within which variants form one locus
     checks : permuted replicates of the self-check, shared among the phenotypes
+    min_class : samples that a class of a multiclass phenotype needs for a test of its own
     """
 
     kind: KindAsked = "auto"
@@ -55,6 +56,7 @@ class DiscoverConfig:
     locus_r2: float = 0.1
     locus_window: int = 3_000_000
     checks: int = 5
+    min_class: int = 20
 
     # read by pydantic's TypeAdapter
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -74,6 +76,7 @@ class DiscoverConfig:
             "locus_r2": (0 < self.locus_r2 <= 1, "above 0 and at most 1"),
             "locus_window": (self.locus_window >= 0, "0 or more"),
             "checks": (self.checks >= 0, "0 or more"),
+            "min_class": (self.min_class >= 5, "at least 5"),
         }
         for name, (holds, expected) in rules.items():
             if not holds:
@@ -87,17 +90,11 @@ class DiscoverConfig:
 
 
 def _check_kind(kind: str) -> None:
-    """Refuse a kind of phenotype that is unknown or not analysed."""
+    """Refuse a kind of phenotype that is unknown."""
     known = get_args(KindAsked)
     if kind not in known:
         raise InputError(
             f"no kind named {kind!r}", where="option kind", mend=f"use one of {', '.join(known)}"
-        )
-    if kind in ("multiclass", "survival"):
-        raise InputError(
-            f"{kind} phenotypes are not analysed yet",
-            where="option kind",
-            mend="use auto, quantitative or binary",
         )
 
 

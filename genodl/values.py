@@ -91,16 +91,23 @@ class Phenotype:
 
     Attributes
     ----------
-    name : column of the sample table
+    name : column of the sample table; "TIME,EVENT" of a survival phenotype
     kind : quantitative, binary, multiclass or survival
-    values : float64, (samples,), nan = missing; binary is 0 and 1
-    classes : labels of the classes in the order of their codes, () when quantitative
+    values : float64, (samples,), nan = missing; binary is 0 and 1, multiclass the code of the
+        class, survival the time
+    classes : labels of the classes in the order of their codes, () where there are none
+    rare : labels of multiclass classes too small for a test of their own; their code is
+        len(classes)
+    event : float64, (samples,), 1 where the event was seen and 0 where the time is censored, of a
+        survival phenotype
     """
 
     name: str
     kind: Kind
     values: np.ndarray
     classes: tuple[str, ...] = ()
+    rare: tuple[str, ...] = ()
+    event: np.ndarray | None = None
 
     @property
     def observed(self) -> np.ndarray:

@@ -104,7 +104,7 @@ def discover(
     from genodl import config as settings
     from genodl.cli import run
 
-    run.refuse_unbuilt(survival=survival, genes=genes, pathways=pathways, gene_window=gene_window)
+    run.refuse_unbuilt(genes=genes, pathways=pathways, gene_window=gene_window)
     chosen = settings.read(
         config,
         **{"pcs": pcs, "group": group, "kind": kind, "model": model, "folds": folds},
@@ -120,6 +120,7 @@ def discover(
         inputs,
         out,
         phenotypes=phenotype or [],
+        survival=survival or [],
         covariates=covariates or [],
         drop=drop_markers or [],
         config=chosen,

@@ -13,7 +13,10 @@ Samples = Annotated[Path, Option(help="Sample table, the sample id first.")]
 Phenotype = Annotated[
     list[str] | None, Option(help="Column, or A,B,..., or @FILE with one name a line; repeats.")
 ]
-Survival = Annotated[str | None, Option(help="TIME,EVENT columns (not analysed yet).")]
+Survival = Annotated[
+    list[str] | None,
+    Option(help="TIME,EVENT columns, event 1 where it was seen and 0 where censored; repeats."),
+]
 Variants = Annotated[
     list[Path] | None, Option(help="VCF, BCF, PLINK or store; repeats for contigs.")
 ]
@@ -31,7 +34,9 @@ DropMarkers = Annotated[
 ]
 Pcs = Annotated[int | None, Option(help="Principal components as covariates [default: 0].")]
 Group = Annotated[str | None, Option(help="Column whose levels stay within a fold.")]
-Kind = Annotated[str | None, Option(help="auto, quantitative or binary [default: auto].")]
+Kind = Annotated[
+    str | None, Option(help="auto, quantitative, binary, multiclass or survival [default: auto].")
+]
 Model = Annotated[str | None, Option(help="auto, linear or mlp [default: auto].")]
 Folds = Annotated[int | None, Option(help="Folds [default: 10].")]
 Members = Annotated[int | None, Option(help="Networks a fold [default: 8].")]

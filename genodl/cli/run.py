@@ -62,7 +62,6 @@ def named_paths(pairs: Sequence[str]) -> dict[str, Path]:
 def refuse_unbuilt(**given: Any) -> None:
     """Say plainly what an option of the contract does not do yet."""
     mends = {
-        "survival": "give a quantitative or binary --phenotype",
         "genes": "leave it out: variants are ranked as markers and loci",
         "pathways": "leave it out: variants are ranked as markers and loci",
         "gene_window": "leave it out, as --genes is not analysed yet",
@@ -84,17 +83,18 @@ def discover(
     covariates: Sequence[str],
     drop: Sequence[str],
     config: DiscoverConfig,
+    survival: Sequence[str] = (),
 ) -> list[str]:
     """Read, discover, write; the lines of the summary."""
     from genodl.pipeline.found import writable
 
     # what fails fast comes first: the folder, the names, then the large files
     writable(out)
-    names, columns = _columns(inputs.samples, phenotypes, covariates, config)
+    asked = _columns(inputs.samples, phenotypes, survival, covariates, config)
     with display() as shown:
         with shown.step("starting jax"):
             enable_compilation_cache()
-        found = _discover(inputs, names, columns, drop, config, shown)
+        found = _discover(inputs, asked, drop, config, shown)
         with shown.step("writing tables and report"):
             found.write(out, inputs=inputs.files)
 
@@ -103,41 +103,66 @@ def discover(
     return [*summarise(out), f"report: {out / 'report.html'}"]
 
 
+@dataclass(frozen=True)
+class Columns:
+    """Columns of the sample table and what each is to a run."""
+
+    phenotypes: list[str]
+    survival: list[tuple[str, str]]
+    covariates: list[str]
+
+
 def _columns(
-    path: Path, phenotypes: Sequence[str], covariates: Sequence[str], config: DiscoverConfig
-) -> tuple[list[str], list[str]]:
+    path: Path,
+    phenotypes: Sequence[str],
+    survival: Sequence[str],
+    covariates: Sequence[str],
+    config: DiscoverConfig,
+) -> Columns:
     """The columns of the sample table that are phenotypes, and those that are covariates."""
     from genodl.io.tables import read_names, read_samples
     from genodl.pipeline.place import placed
 
     known = [str(column) for column in read_samples(path).columns]
-    if not phenotypes:
+    if not phenotypes and not survival:
         raise InputError(
             "no phenotype was given",
             where="--phenotype",
             mend=f"name a column of {path}, such as {known[-1]!r}" if known else "name a column",
         )
     with placed(f"{path}, --phenotype"):
-        names = read_names(list(phenotypes), known=known)
+        names = read_names(list(phenotypes), known=known) if phenotypes else []
+    with placed(f"{path}, --survival"):
+        pairs = [_pair(spec, read_names([spec], known=known)) for spec in survival]
     with placed(f"{path}, --covariates"):
         columns = read_names(list(covariates), known=known) if covariates else []
     if config.group is not None:
         with placed(f"{path}, --group"):
             read_names([config.group], known=known)
-    for name in names:
+    for name in (*names, *(column for pair in pairs for column in pair)):
         if name in columns:
             raise InputError(
                 f"{name!r} is both phenotype and covariate, which leaves nothing to explain",
                 where=f"{path}, --covariates",
                 mend="leave it out of one",
             )
-    return names, columns
+    return Columns(names, pairs, columns)
+
+
+def _pair(spec: str, names: list[str]) -> tuple[str, str]:
+    """The time and the event column of a survival phenotype."""
+    if len(names) != 2:
+        raise InputError(
+            f"{len(names)} column(s) in {spec!r}, expected two",
+            where="--survival",
+            mend="give TIME,EVENT",
+        )
+    return names[0], names[1]
 
 
 def _discover(
     inputs: Inputs,
-    names: list[str],
-    columns: list[str],
+    asked: Columns,
     drop: Sequence[str],
     config: DiscoverConfig,
     shown: Display,
@@ -161,7 +186,14 @@ def _discover(
         with placed("--drop-markers"):
             cohort = drop_markers(cohort, read_names(list(drop), known=known))
     with placed(str(inputs.samples), starts=("phenotype ", "covariate ")):
-        return find(cohort, phenotype=names, covariates=columns, config=config, track=shown.track)
+        return find(
+            cohort,
+            phenotype=asked.phenotypes,
+            survival=asked.survival,
+            covariates=asked.covariates,
+            config=config,
+            track=shown.track,
+        )
 
 
 def ingest(

@@ -7,25 +7,40 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from genodl.cohort.classes import (
+    SMALLEST_TESTED_CLASS,
+    class_codes,
+    of_classes,
+    require_full_classes,
+)
 from genodl.errors import InputError, nearest
 from genodl.values import Kind, Loss, Phenotype
 
-SMALLEST_CLASS = 5
 SMALLEST_COHORT = 20
+MOST_CLASSES = 30  # more distinct labels are free text
 
 Asked = Literal["auto"] | Kind
 
 
-def phenotype(samples: pd.DataFrame, name: str, *, kind: Asked = "auto") -> Phenotype:
+def phenotype(
+    samples: pd.DataFrame,
+    name: str,
+    *,
+    kind: Asked = "auto",
+    min_class: int = SMALLEST_TESTED_CLASS,
+) -> Phenotype:
     """One column of the sample table as a phenotype.
 
-    With `kind="auto"`, two distinct values make it binary, more numbers quantitative, and more
-    labels multiclass. Classes are coded in the order of their sorted labels.
+    With `kind="auto"`, two distinct values make it binary, more numbers quantitative, and three to
+    30 labels multiclass. Classes are coded in the order of their sorted labels; two classes are
+    binary, whatever was asked. The samples of a multiclass class of fewer than `min_class` are
+    known and in no class of their own.
 
     Parameters
     ----------
     samples : index the sample ids
     name : the column
+    min_class : samples that a class of a multiclass phenotype needs for a test of its own
 
     Returns
     -------
@@ -34,7 +49,8 @@ def phenotype(samples: pd.DataFrame, name: str, *, kind: Asked = "auto") -> Phen
     Raises
     ------
     InputError : the column is unknown, constant, has text among numbers or infinite values, does
-        not fit `kind`, has fewer than 20 known values or fewer than 5 samples in a class
+        not fit `kind`, has fewer than 20 known values, fewer than 5 samples in a binary class or
+        fewer than two multiclass classes of `min_class` samples
     """
     where = f"phenotype {name!r}"
     column = _column(samples, name, where=where)
@@ -55,12 +71,15 @@ def phenotype(samples: pd.DataFrame, name: str, *, kind: Asked = "auto") -> Phen
             where=where,
             mend="choose a phenotype that varies",
         )
-    chosen = _kind(kind, column, numeric=numbers is not None, levels=levels, where=where)
+    numeric = numbers is not None
+    chosen = _kind(kind, column, numeric=numeric, levels=levels, least=min_class, where=where)
     if chosen == "quantitative" and numbers is not None:
         return Phenotype(name, "quantitative", numbers)
-    codes = _codes(column, numbers, levels)
-    _require_full_classes(codes, levels, where=where)
-    return Phenotype(name, chosen, codes, tuple(levels))
+    codes = class_codes(column, numbers, levels)
+    if chosen == "multiclass" and len(levels) > 2:
+        return of_classes(name, codes, levels, least=min_class, where=where)
+    require_full_classes(codes, levels, where=where)
+    return Phenotype(name, "binary", codes, tuple(levels))
 
 
 def covariates(
@@ -166,14 +185,14 @@ def _label(value: float) -> str:
 
 
 def _kind(
-    asked: str, column: pd.Series, *, numeric: bool, levels: list[str], where: str
+    asked: str, column: pd.Series, *, numeric: bool, levels: list[str], least: int, where: str
 ) -> Literal["quantitative", "binary", "multiclass"]:
     """The kind of a phenotype with these values, if it fits what was asked."""
     if asked not in ("auto", "quantitative", "binary", "multiclass"):
         raise InputError(
             f"one column cannot be read as {asked!r}",
             where=where,
-            mend="use quantitative, binary or multiclass",
+            mend="use quantitative, binary or multiclass, or give survival as TIME,EVENT",
         )
     if asked == "binary" and len(levels) > 2:
         raise InputError(
@@ -185,7 +204,7 @@ def _kind(
         raise _text_fault(column, levels, where=where)
     if asked == "auto" and not numeric and len(levels) > 2:
         counts = column.dropna().astype(str).value_counts()
-        if counts.min() < SMALLEST_CLASS:
+        if len(levels) > MOST_CLASSES or (counts >= least).sum() < 2:
             raise _text_fault(column, levels, where=where)
         return "multiclass"
     if asked == "auto":
@@ -201,30 +220,8 @@ def _text_fault(column: pd.Series, levels: list[str], *, where: str) -> InputErr
         f"text where numbers belong: sample {str(known.index[0])!r} has {str(known.iloc[0])!r} "
         f"({len(levels)} distinct, {str(rarest.index[-1])!r} in {rarest.iloc[-1]} sample(s))",
         where=where,
-        mend=f"give numbers, or classes of at least {SMALLEST_CLASS} samples",
+        mend="give numbers, or a few classes of enough samples (--kind multiclass)",
     )
-
-
-def _codes(column: pd.Series, numbers: np.ndarray | None, levels: list[str]) -> np.ndarray:
-    """float64, (samples,), the code of each sample's class, nan = missing."""
-    if numbers is not None:
-        distinct = np.unique(numbers[np.isfinite(numbers)])
-        codes = np.searchsorted(distinct, numbers).astype(float)
-        return np.where(np.isfinite(numbers), codes, np.nan)
-    code = {level: float(n) for n, level in enumerate(levels)}
-    return np.array([code[str(v)] if pd.notna(v) else np.nan for v in column])
-
-
-def _require_full_classes(codes: np.ndarray, levels: list[str], *, where: str) -> None:
-    """Refuse a class of fewer than five samples."""
-    counts = np.bincount(codes[np.isfinite(codes)].astype(int), minlength=len(levels))
-    if counts.min() < SMALLEST_CLASS:
-        raise InputError(
-            f"class {levels[counts.argmin()]!r} has {counts.min()} sample(s), fewer than "
-            f"{SMALLEST_CLASS}",
-            where=where,
-            mend="merge it with another class, or leave its samples empty",
-        )
 
 
 def _standardised(numbers: np.ndarray, *, name: str) -> pd.DataFrame:

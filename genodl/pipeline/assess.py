@@ -200,8 +200,9 @@ def _table(
     columns: np.ndarray | slice = slice(None),
 ) -> pd.DataFrame:
     """Statistics of some markers of one target; effect and stability are of the first view."""
-    samples = int(study.targets[number].known.sum())
-    freedom = _freedom(study, number)
+    target = study.targets[number]
+    samples, freedom = int(target.known.sum()), _freedom(study, number)
+    slope = scores.slope[0] / np.maximum(candidates.scale[columns], 1e-12)
     log_p = log_p_value(
         list(scores.z), active=scores.active, freedom=freedom, exact=list(scores.exact)
     )
@@ -213,7 +214,7 @@ def _table(
         {
             "log_p": log_p,
             "score": deviate(log_p),
-            "effect": scores.slope[0] / np.maximum(candidates.scale[columns], 1e-12),
+            "effect": slope / target.information,
             "stability": scores.stability[0],
             "marginal_p": 2 * stats.t.sf(t, freedom),
         }

@@ -6,21 +6,23 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from genodl import __version__, provenance
 from genodl.config import DiscoverConfig, as_dict, read
+from genodl.errors import InputError
 from genodl.pipeline.assess import attribution_test
 from genodl.pipeline.found import Found
 from genodl.pipeline.interact import interact, panel
 from genodl.pipeline.kin import kin
 from genodl.pipeline.learn import Candidates, Deep, Linear, screen, sparse
 from genodl.pipeline.networks import deepen
+from genodl.pipeline.predict import assessed, predictions
 from genodl.pipeline.study import Study, prepare
 from genodl.pipeline.tables import neighbours, rank
 from genodl.rank.calibration import inflation, self_check
-from genodl.rank.performance import performance
+from genodl.rank.classes import join_classes
+from genodl.screen.residual import Target
 from genodl.values import Cohort
 
 Track = Callable[[Iterable, str, int], Iterable]
@@ -34,7 +36,8 @@ def untracked(items: Iterable, label: str, total: int) -> Iterable:
 def discover(
     cohort: Cohort,
     *,
-    phenotype: str | Sequence[str],
+    phenotype: str | Sequence[str] = (),
+    survival: Sequence[str] | Sequence[tuple[str, str]] = (),
     covariates: Sequence[str] = (),
     config: DiscoverConfig | None = None,
     track: Track = untracked,
@@ -51,6 +54,8 @@ def discover(
     ----------
     cohort : from `read_cohort` or `simulate.cohort`
     phenotype : column of the sample table, or several; passes over the data are shared
+    survival : the columns (time, event) of a survival phenotype, or several such pairs; it is named
+        "time,event" in the results
     covariates : columns of the sample table; text is one-hot encoded
     config : settings; or give them by name: pcs, group, kind, model, folds, members, fdr, seed, ...
     track : shows progress: (items, label, total) -> items
@@ -65,7 +70,7 @@ def discover(
     """
     names = [phenotype] if isinstance(phenotype, str) else list(phenotype)
     config = config or read(None, **settings)
-    study = prepare(cohort, names, covariates, config)
+    study = prepare(cohort, names, covariates, config, survival=_pairs(survival, names))
     candidates = [screen(study, m, config, track) for m in study.cohort.modalities]
     joint, own, deeps = _learn(study, candidates, config, track)
     among = kin(study, config.group)
@@ -82,7 +87,8 @@ def discover(
         for table, found in zip(tables, tested, strict=True):
             table[c.modality] = found
     ranked = [
-        rank(t.name, table, near, study) for t, table in zip(study.targets, tables, strict=True)
+        rank(study.targets[family[0]].name, _joined(study, tables, family), near, study)
+        for family in study.families
     ]
     return _found(study, config, covariates, ranked, joint, deeps)
 
@@ -115,72 +121,75 @@ def _found(
     deeps: list[Deep],
 ) -> Found:
     """Everything a result holds."""
-    real = [i for i, t in enumerate(study.targets) if not t.null]
-    null = [i for i, t in enumerate(study.targets) if t.null]
-    predictions = [_predictions(study, i, joint[i], deeps[i]) for i in real]
+    real = [f for f in study.families if not study.targets[f[0]].null]
+    names = [study.targets[f[0]].name for f in real]
+    predicted = [predictions(study, f, joint, deeps) for f in real]
     calibration: dict[str, Any] = {}
-    for i in real:
-        markers, loci = ranked[i]
-        calibration[study.targets[i].name] = {
+    for name, (markers, loci) in zip(names, ranked, strict=False):
+        calibration[name] = {
             "n_tested": len(markers),
             "n_loci": len(loci),
             "lambda": inflation(markers["p_value"].to_numpy()),
             "n_discoveries": int((loci["q_value"] < config.fdr).sum()),
         }
+    null = ranked[len(real) :]
     calibration["self_check"] = self_check(
-        [ranked[i][0]["p_value"].to_numpy() for i in null],
-        [float(ranked[i][1]["q_value"].min()) for i in null],
+        [markers["p_value"].to_numpy() for markers, _ in null],
+        [float(loci["q_value"].min()) for _, loci in null],
         fdr=config.fdr,
     )
     return Found(
-        markers=pd.concat([ranked[i][0] for i in real], ignore_index=True),
-        loci=pd.concat([ranked[i][1] for i in real], ignore_index=True),
+        markers=pd.concat([m for m, _ in ranked[: len(real)]], ignore_index=True),
+        loci=pd.concat([loci for _, loci in ranked[: len(real)]], ignore_index=True),
         performance={
-            study.targets[i].name: _performance(study, i, p, deeps[i], config)
-            for i, p in zip(real, predictions, strict=True)
+            name: assessed(study, f, table, deeps, config)
+            for name, f, table in zip(names, real, predicted, strict=True)
         },
         calibration=calibration,
-        predictions=pd.concat(predictions, ignore_index=True),
-        run=_run(study, config, covariates),
-        ensembles={study.targets[i].name: deeps[i].ensemble for i in real},
+        predictions=pd.concat(predicted, ignore_index=True),
+        run=_run(study, config, covariates, names),
+        ensembles={_title(study.targets[i]): deeps[i].ensemble for f in real for i in f},
     )
 
 
-def _predictions(study: Study, number: int, linear: Linear, deep: Deep) -> pd.DataFrame:
-    """Out-of-fold predictions of one phenotype in its own unit."""
-    target, folded = study.targets[number], study.folded
-    places = np.arange(len(target.values))
-    expected = target.values - target.residual[places, folded.fold]
-    straight = expected + linear.prediction[places, folded.fold]
-    known = target.known
-    return pd.DataFrame(
-        {
-            "phenotype": target.name,
-            "sample": study.cohort.samples.index.to_numpy()[folded.rows.ravel()[known]],
-            "fold": folded.fold[known] + 1,
-            "observed": target.values[known],
-            "covariates": expected[known],
-            "linear": straight[known],
-            "deep": (straight + deep.products.prediction + deep.network.prediction)[known],
-        }
-    )
+def _pairs(
+    survival: Sequence[str] | Sequence[tuple[str, str]], names: Sequence[str]
+) -> list[tuple[str, str]]:
+    """The columns of each survival phenotype, if anything at all is to be analysed."""
+    given: list[Any] = [survival] if survival and isinstance(survival[0], str) else list(survival)
+    if not names and not given:
+        raise InputError(
+            "no phenotype was given", where="phenotype", mend="name a column, or give survival"
+        )
+    for pair in given:
+        if isinstance(pair, str) or len(pair) != 2:
+            raise InputError(
+                f"found {pair!r}, expected two columns",
+                where="survival",
+                mend='give ("time", "event")',
+            )
+    return [(str(time), str(event)) for time, event in given]
 
 
-def _performance(
-    study: Study, number: int, predictions: pd.DataFrame, deep: Deep, config: DiscoverConfig
+def _joined(
+    study: Study, tables: list[dict[str, pd.DataFrame]], family: Sequence[int]
+) -> dict[str, pd.DataFrame]:
+    """The marker tables of one phenotype by modality, its classes brought together."""
+    labels = [study.targets[i].label for i in family]
+    return {
+        modality: join_classes([tables[i][modality] for i in family], labels)
+        for modality in tables[family[0]]
+    }
+
+
+def _title(target: Target) -> str:
+    """The phenotype, and the class where it has several."""
+    return f"{target.name}={target.label}" if target.label else target.name
+
+
+def _run(
+    study: Study, config: DiscoverConfig, covariates: Sequence[str], names: Sequence[str]
 ) -> dict[str, Any]:
-    models = {m: predictions[m].to_numpy() for m in ("covariates", "linear", "deep")}
-    return performance(
-        predictions["observed"].to_numpy(),
-        models,
-        kind=study.targets[number].kind,
-        gate=deep.gate,
-        products=bool(deep.products.attribution),
-        seed=config.seed,
-    )
-
-
-def _run(study: Study, config: DiscoverConfig, covariates: Sequence[str]) -> dict[str, Any]:
     """Provenance: what was run on what."""
     losses = study.cohort.losses
     return {
@@ -193,7 +202,7 @@ def _run(study: Study, config: DiscoverConfig, covariates: Sequence[str]) -> dic
         "members": config.members,
         "config": {
             **as_dict(config),
-            "phenotypes": [t.name for t in study.targets if not t.null],
+            "phenotypes": list(names),
             "covariates": list(covariates),
         },
         "design": ["intercept", *study.covariate_names],

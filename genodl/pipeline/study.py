@@ -9,18 +9,20 @@ import numpy as np
 import scipy.sparse
 from anndata import AnnData
 
+from genodl.cohort.classes import SMALLEST_CLASS
 from genodl.cohort.normalise import covariates as covariate_columns
 from genodl.cohort.normalise import phenotype as read_phenotype
 from genodl.cohort.presence import VARIANTS
 from genodl.cohort.qc import filter_markers
 from genodl.cohort.split import folds as assign_folds
 from genodl.cohort.structure import principal_components
+from genodl.cohort.survival import survival as read_survival
 from genodl.config import DiscoverConfig
 from genodl.errors import InputError
 from genodl.screen.channels import WINSOR, Channels, covariate_projection, encode
 from genodl.screen.layout import Folded, lay_folds
-from genodl.screen.residual import LEAST_TRAINING_ROWS, Target, permuted, target
-from genodl.values import MISSING, Cohort, Phenotype
+from genodl.screen.residual import LEAST_TRAINING_ROWS, Target, permuted, targets
+from genodl.values import MISSING, Cohort, Loss, Phenotype
 
 BLOCK = 2048
 
@@ -36,7 +38,7 @@ class Study:
     covariates : float64, (places, columns), laid out, the first column the intercept
     covariate_names : of the other columns
     basis : float32, (places, rank), orthonormal covariates
-    targets : the phenotypes, then their permuted replicates
+    targets : the phenotypes, then their permuted replicates; one for each class of a multiclass
     """
 
     cohort: Cohort
@@ -45,6 +47,12 @@ class Study:
     covariate_names: tuple[str, ...]
     basis: np.ndarray
     targets: tuple[Target, ...]
+
+    @property
+    def families(self) -> list[list[int]]:
+        """Numbers of the targets of each phenotype, then of each permuted replicate."""
+        count = 1 + max(t.family for t in self.targets)
+        return [[i for i, t in enumerate(self.targets) if t.family == f] for f in range(count)]
 
     def blocks(self, modality: str, *, size: int = BLOCK) -> Iterator[tuple[int, int, Channels]]:
         """First marker, number of markers and channels of each block, padded to one size."""
@@ -80,6 +88,8 @@ def prepare(
     phenotypes: Sequence[str],
     covariates: Sequence[str],
     config: DiscoverConfig,
+    *,
+    survival: Sequence[tuple[str, str]] = (),
 ) -> Study:
     """Filter the cohort, lay out the folds, and free the phenotypes of the covariates."""
     cohort = filter_markers(
@@ -89,38 +99,54 @@ def prepare(
         min_carriers=config.min_carriers,
     )
     read = [_phenotype(cohort, name, config) for name in phenotypes]
+    read += [_known_enough(read_survival(cohort.samples, *pair), config) for pair in survival]
     design, names, losses = covariate_columns(cohort.samples, list(covariates))
     components = _components(cohort, config)
     names = [*names, *(f"PC{i + 1}" for i in range(components.shape[1]))]
     folded = lay_folds(_folds(cohort, read, config))
     ones = np.ones((len(design), 1))
     laid = folded.lay(np.hstack([ones, design, components]))
-    cohort = Cohort(cohort.modalities, cohort.samples, (*cohort.losses, *losses))
-    targets = [target(p, laid, folded) for p in read]
+    losses = (*cohort.losses, *losses, *(loss for p in read for loss in _rare(p)))
+    cohort = Cohort(cohort.modalities, cohort.samples, losses)
+    made = [targets(p, laid, folded, family=i) for i, p in enumerate(read)]
     for i in range(config.checks):
-        chosen = read[i % len(read)]
-        targets.append(permuted(chosen, laid, folded, seed=config.seed * 1_000 + i + 1))
+        chosen, seed = read[i % len(read)], config.seed * 1_000 + i + 1
+        made.append(permuted(chosen, laid, folded, seed=seed, family=len(read) + i))
     basis = covariate_projection(laid)
-    return Study(cohort, folded, laid, tuple(names), basis, tuple(targets))
+    return Study(cohort, folded, laid, tuple(names), basis, sum(made, ()))
 
 
 def _phenotype(cohort: Cohort, name: str, config: DiscoverConfig) -> Phenotype:
-    """A phenotype of a kind that can be analysed."""
-    found = read_phenotype(cohort.samples, name, kind=config.kind)
-    if found.kind not in ("quantitative", "binary"):
+    """A column of the sample table as a phenotype."""
+    if config.kind == "survival":
         raise InputError(
-            f"is {found.kind}, expected quantitative or binary",
+            "a survival phenotype has two columns, a time and an event",
             where=f"phenotype {name!r}",
-            mend="code it as numbers or as two classes",
+            mend="give --survival TIME,EVENT, or leave --kind out",
         )
+    found = read_phenotype(cohort.samples, name, kind=config.kind, min_class=config.min_class)
+    return _known_enough(found, config)
+
+
+def _known_enough(found: Phenotype, config: DiscoverConfig) -> Phenotype:
+    """The phenotype, if the folds can share out the samples where it is known."""
     least = max(5 * config.folds, LEAST_TRAINING_ROWS)
     if found.observed.sum() < least:
         raise InputError(
             f"is known in {int(found.observed.sum())} samples, {config.folds} folds need {least}",
-            where=f"phenotype {name!r}",
+            where=f"phenotype {found.name!r}",
             mend="ask for fewer --folds or add samples",
         )
     return found
+
+
+def _rare(found: Phenotype) -> Iterator[Loss]:
+    """The samples whose class is too small for a test of its own."""
+    if found.rare:
+        count = int((found.values == len(found.classes)).sum())
+        named = ", ".join(map(repr, found.rare))
+        reason = f"{found.name!r} is {named}: too few for a test, kept among the rest of each class"
+        yield Loss("samples", count, reason)
 
 
 def _components(cohort: Cohort, config: DiscoverConfig) -> np.ndarray:
@@ -154,7 +180,17 @@ def _folds(cohort: Cohort, read: Sequence[Phenotype], config: DiscoverConfig) ->
                 mend=f"use one of {', '.join(map(str, cohort.samples.columns[:8]))}",
             )
         group = cohort.samples[config.group].to_numpy()
-    strata = next((p.values for p in read if p.kind == "binary"), None)
+    strata = next((s for s in map(_strata, read) if s is not None), None)
     return assign_folds(
         len(cohort.samples), k=config.folds, seed=config.seed, strata=strata, group=group
     )
+
+
+def _strata(found: Phenotype) -> np.ndarray | None:
+    """What is spread evenly over the folds: classes, or events and censored times."""
+    if found.kind == "quantitative":
+        return None
+    codes = found.values if found.event is None else found.event
+    levels, counts = np.unique(codes[np.isfinite(codes)], return_counts=True)
+    # too few to spread: a rare rest of classes, or a handful of censored times
+    return np.where(np.isin(codes, levels[counts < SMALLEST_CLASS]), np.nan, codes)

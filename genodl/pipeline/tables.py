@@ -114,4 +114,5 @@ def _ordered(
     for table in (markers, loci):
         table["phenotype"] = name
         table["rank"] = np.arange(1, len(table) + 1)
-    return markers[MARKERS], loci[LOCI]
+    further = [c for c in ("effect_class",) if c in markers]
+    return markers[[*MARKERS, *further]], loci[LOCI]

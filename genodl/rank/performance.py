@@ -8,28 +8,49 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from genodl.rank.concordance import concordance
+
 RESAMPLES = 400
 LEVEL = 0.95
 
 
 def r2(observed: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Coefficient of determination along the last axis."""
+    """Coefficient of determination along the last axis; nan where all observed are equal."""
     centred = observed - observed.mean(-1, keepdims=True)
-    return 1 - ((observed - predicted) ** 2).sum(-1) / (centred**2).sum(-1)
+    varied = observed.min(-1) < observed.max(-1)
+    total = np.where(varied, (centred**2).sum(-1), np.nan)
+    return 1 - ((observed - predicted) ** 2).sum(-1) / total
 
 
 def auc(observed: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve along the last axis; `observed` is 0 and 1, both present."""
+    """Area under the ROC curve along the last axis; nan where `observed` is all 0 or all 1."""
     cases = observed.sum(-1)
     controls = observed.shape[-1] - cases
     ranks = (stats.rankdata(predicted, axis=-1) * observed).sum(-1)
-    return (ranks - cases * (cases + 1) / 2) / (cases * controls)
+    pairs = np.where(cases * controls > 0, cases * controls, np.nan)
+    return (ranks - cases * (cases + 1) / 2) / pairs
 
 
-METRICS: dict[str, tuple[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]] = {
-    "quantitative": ("r2", r2),
-    "binary": ("auc", auc),
+def _macro_auc(observed: np.ndarray, predicted: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Mean over the classes of each one's AUC against all others."""
+    pairs = zip(observed.T, predicted.T, strict=True)
+    return np.mean([auc(o[draws], p[draws]) for o, p in pairs], axis=0)
+
+
+def _concordance(observed: np.ndarray, predicted: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Harrell's concordance of (time, event) rows."""
+    counts = np.stack([np.bincount(draw, minlength=len(observed)) for draw in draws])
+    return concordance(observed[:, 0], observed[:, 1], predicted, counts)
+
+
+# of each resample of the samples, int (resamples, samples)
+METRICS: dict[str, tuple[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]]] = {
+    "quantitative": ("r2", lambda o, p, draws: r2(o[draws], p[draws])),
+    "binary": ("auc", lambda o, p, draws: auc(o[draws], p[draws])),
+    "multiclass": ("auc_macro", _macro_auc),
+    "survival": ("c_index", _concordance),
 }
+WORDS = {"r2": "R2", "auc": "AUC", "auc_macro": "macro AUC", "c_index": "concordance"}
 
 
 def performance(
@@ -45,24 +66,26 @@ def performance(
 
     Parameters
     ----------
-    observed : float, (samples,), the phenotype of the samples where it is known
-    predictions : "covariates", "linear" and "deep" -> float, (samples,), out of fold
-    kind : quantitative (R2, coefficient of determination) or binary (area under the ROC curve)
+    observed : float, (samples,), the phenotype of the samples where it is known; of multiclass
+        (samples, classes), 1 where the sample is in the class; of survival (samples, 2), the time
+        and whether the event was seen
+    predictions : "covariates", "linear" and "deep" -> float, (samples,), out of fold; of
+        multiclass (samples, classes)
+    kind : quantitative (r2, coefficient of determination), binary (auc, area under the ROC curve),
+        multiclass (auc_macro, mean over the classes of the AUC of each against all others) or
+        survival (c_index, Harrell's concordance of log hazards)
     gate : float, (folds,), stacking weights of the networks
     products : whether any fold predicts with products of markers
     """
     name, metric = METRICS[kind]
-    rng = np.random.default_rng(seed)
-    draws = rng.integers(len(observed), size=(RESAMPLES, len(observed)))
-    resampled = observed[draws]
-    # a draw of one class or of one value has no metric
-    varied = resampled.min(1) < resampled.max(1)
-    draws, resampled = draws[varied], resampled[varied]
+    every = np.arange(len(observed))
+    draws = np.random.default_rng(seed).integers(len(observed), size=(RESAMPLES, len(observed)))
     entry: dict[str, Any] = {"kind": kind, "metric": name, "n": len(observed)}
     for model, predicted in predictions.items():
-        found = metric(resampled, predicted[draws])
-        low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        value = float(metric(observed, predicted))
+        # a draw of one class, of one value or of no event has no metric
+        found = metric(observed, predicted, draws)
+        low, high = np.nanquantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        value = float(metric(observed, predicted, every[None])[0])
         entry[model] = {"value": value, "low": float(low), "high": float(high)}
     entry["gate"] = float(np.mean(gate))
     better = entry["deep"]["value"] > entry["linear"]["value"]
@@ -74,7 +97,7 @@ def performance(
 
 def _statement(entry: dict[str, Any]) -> str:
     """One plain sentence."""
-    metric = {"r2": "R2", "auc": "AUC"}[entry["metric"]]
+    metric = WORDS[entry["metric"]]
     full, linear, covariates = (
         f"{entry[m]['value']:.3f}" for m in ("deep", "linear", "covariates")
     )

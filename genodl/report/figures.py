@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from scipy.stats import beta, norm
+from scipy.stats import beta
 
 from genodl.report.drawing import (
     AMBER,
@@ -38,7 +38,7 @@ LOOK = {
     "linear": ("linear", AMBER, "s"),
     "covariates": ("covariates", GREY, "D"),
 }
-CHANCE = {"auc": 0.5, "c_index": 0.5}
+CHANCE = {"auc": 0.5, "auc_macro": 0.5, "c_index": 0.5}
 
 
 def quantiles(
@@ -114,31 +114,6 @@ def performance(entry: dict[str, Any]) -> Drawing:
     said = "; ".join(f"{LOOK[m][0]} {_interval_words(entry[m])}" for m in MODELS)
     caption = f"Out-of-fold {metric(entry)} with its interval, n = {number(entry.get('n')):,.0f}."
     return Drawing(figure, caption, f"Out-of-fold {metric(entry)}: {said}")
-
-
-def agreement(predictions: pd.DataFrame, *, binary: bool) -> Drawing:
-    """Observed phenotype against the network's out-of-fold prediction.
-
-    Parameters
-    ----------
-    predictions : one phenotype's rows of predictions.tsv
-    binary : the classes 0 and 1 are drawn as two bands of points
-    """
-    known = predictions[np.isfinite(predictions["observed"]) & np.isfinite(predictions["deep"])]
-    observed = known["observed"].to_numpy()
-    figure = canvas(5.1, 3.0)
-    axes = figure.add_axes((0.12, 0.17, 0.85, 0.79))
-    if binary:
-        spread = norm.ppf(np.arange(len(observed)) * 0.618034 % 1 * 0.9 + 0.05)
-        observed = observed + 0.1 * spread
-        axes.set_yticks([0, 1])
-    size, alpha = (7, 0.45) if len(known) < 2_000 else (3, 0.2)
-    axes.scatter(known["deep"], observed, s=size, color=BLUE, alpha=alpha, linewidths=0)
-    plain(axes, x="predicted by the network, out of fold", y="observed")
-    caption = f"Observed against predicted, {len(known):,} samples."
-    if binary:
-        caption += " Points of a class are spread for sight."
-    return Drawing(figure, caption, caption)
 
 
 def interval(axes: Axes, found: dict[str, float], model: str, y: float, size: float = 5) -> None:

@@ -13,6 +13,13 @@ from genodl.errors import InputError
 
 SHARES = ("p_value", "q_value", "marginal_p", "stability")
 NO_NUMBER = ["", "nan", "NaN", "NA", "None"]
+OPTIONAL = (
+    "modality",
+    "id",
+    "effect_class",
+    "class",
+    "event",
+)  # kept as text where a table has them
 RERUN = "run genodl discover again into this folder"
 
 
@@ -60,8 +67,8 @@ def read_table(path: Path, text: tuple[str, ...], numbers: tuple[str, ...]) -> p
     """
     header = read_header(path)
     _check_columns(path, header, [*text, *numbers])
-    wanted = [*text, *numbers, *(c for c in ("modality", "id") if c in header and c not in text)]
-    repeats = {"phenotype", "modality", "contig"}
+    wanted = [*text, *numbers, *(c for c in OPTIONAL if c in header and c not in text)]
+    repeats = {"phenotype", "modality", "contig", "effect_class", "class"}
     try:
         frame = pd.read_csv(
             path,

@@ -18,6 +18,7 @@ from jinja2 import Environment, StrictUndefined
 
 from genodl.errors import InputError
 from genodl.report import figures, tables
+from genodl.report.agreement import agreement
 from genodl.report.association import association
 from genodl.report.drawing import Drawing
 from genodl.report.files import number
@@ -171,7 +172,7 @@ def _drawings(result: Result, phenotype: str) -> Iterator[tuple[str, Drawing]]:
     yield "stability", figures.stability(loci, markers, fdr=result.fdr)
     if result.predictions is not None:
         predictions = _of(result.predictions, phenotype)
-        yield "predictions", figures.agreement(predictions, binary=entry.get("kind") == "binary")
+        yield "predictions", agreement(predictions, kind=str(entry.get("kind")))
 
 
 def _of(frame: Any, phenotype: str) -> Any:

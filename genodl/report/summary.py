@@ -11,7 +11,7 @@ import pandas as pd
 from genodl.report.files import number
 from genodl.report.result import Result, read_result
 
-METRICS = {"r2": "R²", "auc": "AUC", "c_index": "concordance", "accuracy": "accuracy"}
+METRICS = {"r2": "R²", "auc": "AUC", "auc_macro": "macro AUC", "c_index": "concordance"}
 INFLATED = 1.1
 NAMED_LOCI = 5
 

@@ -65,13 +65,18 @@ FORMATS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "marginal_p": ("one-marker p", probability),
     "stability": ("stability", decimal),
 }
-WORDS = {"lead_marker": "leading marker", "marker_a": "marker A", "marker_b": "marker B"}
+WORDS = {
+    "lead_marker": "leading marker",
+    "effect_class": "of class",
+    "marker_a": "marker A",
+    "marker_b": "marker B",
+}
 LOCUS_COLUMNS = (
     *("rank", "lead_marker", "modality", "contig", "start", "end"),
     *("n_markers", "p_value", "q_value"),
 )
 MARKER_COLUMNS = (
-    *("rank", "marker", "modality", "contig", "pos", "dbSNP", "score", "effect"),
+    *("rank", "marker", "modality", "contig", "pos", "dbSNP", "score", "effect", "effect_class"),
     *("p_value", "q_value", "stability", "marginal_p"),
 )
 

@@ -2,29 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from genodl.screen import cox
 from genodl.screen.layout import Folded
 from genodl.values import Phenotype
 
 LEAST_TRAINING_ROWS = 10
+PENALTY = 100.0  # inverse, on standardised covariates: keeps separated classes finite
+
+
+class Survival(NamedTuple):
+    """Follow-up of a survival phenotype, laid out fold by fold.
+
+    Attributes
+    ----------
+    time : float64, (places,), nan where unknown
+    log_hazard : float64, (places, folds), by the covariates-only model of the fold in that column
+    """
+
+    time: np.ndarray
+    log_hazard: np.ndarray
 
 
 class Target(NamedTuple):
-    """A phenotype as the folds see it, laid out fold by fold.
+    """A phenotype, or one class of it against all others, as the folds see it.
 
     Attributes
     ----------
     name : phenotype, or the phenotype a null replicate was made from
-    kind : quantitative or binary
+    kind : of the phenotype; a null replicate is quantitative
     null : whether this is a permuted replicate
-    values : float64, (places,), the phenotype, nan where unknown or padding
-    residual : float32, (places, folds), the phenotype less the prediction of the covariates-only
-        model of the fold in that column; 0 where unknown
+    values : float64, (places,), the phenotype, nan where unknown or padding; of a class, whether
+        the sample is in it; of survival, whether the event was seen
+    residual : float32, (places, folds), the values less the prediction of the covariates-only
+        model of the fold in that column, 0 where unknown; of survival the martingale residual
     marginal : float32, (places,), the same with one model of all samples
+    family : number of the phenotype or replicate that this target belongs to
+    label : the class, "" where the phenotype has one target
+    information : curvature of the log likelihood of one sample along its linear predictor, mean
+        over samples: a slope of the residual over it is a one-step estimate in the unit of the
+        linear predictor (the phenotype's unit, log odds or log hazard)
+    survival : follow-up, of a survival phenotype
     """
 
     name: str
@@ -33,6 +56,10 @@ class Target(NamedTuple):
     values: np.ndarray
     residual: np.ndarray
     marginal: np.ndarray
+    family: int = 0
+    label: str = ""
+    information: float = 1.0
+    survival: Survival | None = None
 
     @property
     def known(self) -> np.ndarray:
@@ -40,52 +67,156 @@ class Target(NamedTuple):
         return np.isfinite(self.values)
 
 
-def target(phenotype: Phenotype, covariates: np.ndarray, folded: Folded) -> Target:
-    """The cross-fitted residuals of a phenotype.
+class _Laid(NamedTuple):
+    """A phenotype laid out: components (places, components) such as indicators of classes."""
+
+    values: np.ndarray
+    codes: np.ndarray
+    time: np.ndarray | None
+
+
+class _Expected(NamedTuple):
+    """Covariates-only predictions: means (places, components), and the log hazard."""
+
+    mean: np.ndarray
+    log_hazard: np.ndarray | None = None
+
+
+def targets(
+    phenotype: Phenotype, covariates: np.ndarray, folded: Folded, *, family: int = 0
+) -> tuple[Target, ...]:
+    """The cross-fitted residuals of a phenotype: one target, or one for each tested class.
+
+    Least squares, logistic, multinomial or Cox regression on the covariates says what is expected
+    of each sample: a mean, the probability of each class, or the cumulative hazard over its
+    follow-up. In a generalised linear model, and in Cox's, the covariance of a marker with what is
+    left is the score of the marker.
 
     Parameters
     ----------
     covariates : float64, (places, columns), laid out, the first column the intercept
     """
-    values = folded.lay_with_nan(phenotype.values)
-    known = np.isfinite(values)
-    folds = len(folded.rows)
-    residual = np.zeros((len(values), folds), np.float32)
-    for k in range(folds):
-        expected = _expected(values, covariates, known & (folded.fold != k), phenotype.kind)
-        residual[known, k] = (values - expected)[known]
-    whole = values - _expected(values, covariates, known, phenotype.kind)
-    marginal = np.where(known, whole, 0).astype(np.float32)
-    return Target(phenotype.name, phenotype.kind, False, values, residual, marginal)
+    laid = _lay(phenotype, folded)
+    known = np.isfinite(laid.codes)
+    expect = EXPECTED[phenotype.kind]
+    folds = range(len(folded.rows))
+    each = [expect(laid, covariates, known & (folded.fold != k)) for k in folds]
+    whole = expect(laid, covariates, known)
+    residual = np.stack([laid.values - e.mean for e in each], axis=1)
+    residual = np.where(known[:, None, None], residual, 0).astype(np.float32)
+    marginal = np.where(known[:, None], laid.values - whole.mean, 0).astype(np.float32)
+    information = INFORMATION[phenotype.kind](whole.mean[known])
+    return tuple(
+        Target(
+            phenotype.name,
+            phenotype.kind,
+            False,
+            laid.values[:, c],
+            np.ascontiguousarray(residual[:, :, c]),
+            np.ascontiguousarray(marginal[:, c]),
+            family,
+            label,
+            float(information[c]),
+            _survival(laid, each),
+        )
+        for c, label in enumerate(_labels(phenotype))
+    )
 
 
-def permuted(phenotype: Phenotype, covariates: np.ndarray, folded: Folded, *, seed: int) -> Target:
+def permuted(
+    phenotype: Phenotype, covariates: np.ndarray, folded: Folded, *, seed: int, family: int = 0
+) -> tuple[Target, ...]:
     """A null replicate: the covariates keep their effect, their residuals change owners.
+
+    The residuals of a sample's classes move together.
 
     Source
     ------
     Freedman and Lane 1983.
     """
-    values = folded.lay_with_nan(phenotype.values)
-    known = np.isfinite(values)
-    expected = _expected(values, covariates, known, phenotype.kind)
-    shuffled = values.copy()
-    left = (values - expected)[known]
-    shuffled[known] = expected[known] + np.random.default_rng(seed).permutation(left)
-    samples = folded.gather(shuffled, len(phenotype.values))
-    replicate = Phenotype(phenotype.name, "quantitative", samples)
-    return target(replicate, covariates, folded)._replace(null=True)
+    laid = _lay(phenotype, folded)
+    known = np.isfinite(laid.codes)
+    expected = EXPECTED[phenotype.kind](laid, covariates, known).mean[known]
+    order = np.random.default_rng(seed).permutation(int(known.sum()))
+    shuffled = expected + (laid.values[known] - expected)[order]
+    found = []
+    for c, label in enumerate(_labels(phenotype)):
+        values = np.full(len(known), np.nan)
+        values[known] = shuffled[:, c]
+        samples = folded.gather(values, len(phenotype.values))
+        replicate = Phenotype(phenotype.name, "quantitative", samples)
+        (target,) = targets(replicate, covariates, folded, family=family)
+        found.append(target._replace(null=True, label=label))
+    return tuple(found)
 
 
-def _expected(
-    values: np.ndarray, covariates: np.ndarray, train: np.ndarray, kind: str
-) -> np.ndarray:
-    """The covariates-only prediction of every place, learnt on the training rows."""
-    if kind == "binary":
-        if covariates.shape[1] == 1:
-            return np.full(len(values), values[train].mean())
-        model = LogisticRegression(C=100.0, max_iter=500)
-        model.fit(covariates[train, 1:], values[train].astype(int))
-        return model.predict_proba(covariates[:, 1:])[:, 1]
-    solution = np.linalg.lstsq(covariates[train], values[train], rcond=1e-8)[0]
-    return covariates @ solution
+def _labels(phenotype: Phenotype) -> tuple[str, ...]:
+    """The class of each target of a phenotype."""
+    return phenotype.classes if phenotype.kind == "multiclass" else ("",)
+
+
+def _lay(phenotype: Phenotype, folded: Folded) -> _Laid:
+    """The phenotype in the layout of the folds."""
+    codes = folded.lay_with_nan(phenotype.values)
+    if phenotype.kind == "multiclass":
+        members = codes[:, None] == np.arange(len(phenotype.classes))
+        return _Laid(np.where(np.isfinite(codes)[:, None], members, np.nan), codes, None)
+    if phenotype.event is None:
+        return _Laid(codes[:, None], codes, None)
+    return _Laid(folded.lay_with_nan(phenotype.event)[:, None], codes, codes)
+
+
+def _survival(laid: _Laid, each: list[_Expected]) -> Survival | None:
+    """Follow-up and log hazards of a survival phenotype."""
+    hazards = [e.log_hazard for e in each if e.log_hazard is not None]
+    return None if laid.time is None else Survival(laid.time, np.stack(hazards, axis=1))
+
+
+def _by_least_squares(laid: _Laid, covariates: np.ndarray, train: np.ndarray) -> _Expected:
+    """Means of every place, learnt on the training rows."""
+    solution = np.linalg.lstsq(covariates[train], laid.values[train, 0], rcond=1e-8)[0]
+    return _Expected((covariates @ solution)[:, None])
+
+
+def _by_logistic(laid: _Laid, covariates: np.ndarray, train: np.ndarray) -> _Expected:
+    """Probabilities of the classes, multinomial where there are several."""
+    several = laid.values.shape[1] > 1
+    codes = laid.codes[train].astype(int)
+    classes = np.unique(codes)
+    if covariates.shape[1] == 1 or len(classes) == 1:
+        share = (codes[:, None] == classes).mean(0)
+        probability = np.tile(share, (len(covariates), 1))
+    else:
+        model = LogisticRegression(C=PENALTY, max_iter=500)
+        model.fit(covariates[train, 1:], codes)
+        probability = model.predict_proba(covariates[:, 1:])
+    wanted = np.arange(laid.values.shape[1]) if several else np.array([1])
+    mean = np.zeros((len(covariates), len(wanted)))
+    # a class that the training rows lack has no probability
+    for place, code in enumerate(wanted):
+        mean[:, place] = probability[:, classes == code].sum(1)
+    return _Expected(mean)
+
+
+def _by_cox(laid: _Laid, covariates: np.ndarray, train: np.ndarray) -> _Expected:
+    """Cumulative hazards, the baseline that of the training rows, and log hazards."""
+    time, event = laid.codes, laid.values[:, 0]
+    x = covariates[:, 1:]
+    model = cox.fit(time[train], event[train], x[train], ridge=1 / PENALTY)
+    log_hazard = cox.log_hazard(model, x)
+    mean = np.exp(log_hazard) * cox.cumulative_hazard(model, time, event)
+    return _Expected(mean[:, None], log_hazard)
+
+
+EXPECTED: dict[str, Callable[[_Laid, np.ndarray, np.ndarray], _Expected]] = {
+    "quantitative": _by_least_squares,
+    "binary": _by_logistic,
+    "multiclass": _by_logistic,
+    "survival": _by_cox,
+}
+INFORMATION: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "quantitative": lambda mean: np.ones(mean.shape[1]),
+    "binary": lambda mean: (mean * (1 - mean)).mean(0),
+    "multiclass": lambda mean: (mean * (1 - mean)).mean(0),
+    "survival": lambda mean: mean.mean(0),
+}

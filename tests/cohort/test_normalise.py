@@ -53,16 +53,29 @@ def test_two_labels_are_binary_in_sorted_order(values):
 
 
 def test_more_labels_are_multiclass_where_each_is_frequent():
-    found = phenotype(table(colour=[*LABELS, *LABELS]), "colour")
-    assert (found.kind, found.classes) == ("multiclass", ("a", "b", "c"))
+    found = phenotype(table(colour=LABELS * 4), "colour")
+    assert (found.kind, found.classes, found.rare) == ("multiclass", ("a", "b", "c"), ())
     np.testing.assert_array_equal(found.values[:4], [1, 0, 2, np.nan])
 
 
+def test_samples_of_rare_classes_are_known_and_in_no_class_of_their_own():
+    column = ["b"] * 20 + ["rare"] * 7 + ["a"] * 30 + [None] * 3 + ["scarce"]
+    found = phenotype(table(colour=column), "colour")
+    assert (found.classes, found.rare) == (("a", "b"), ("rare", "scarce"))
+    np.testing.assert_array_equal(found.values, [1] * 20 + [2] * 7 + [0] * 30 + [np.nan] * 3 + [2])
+    assert phenotype(table(colour=column), "colour", min_class=7).classes == ("a", "b", "rare")
+
+
+def test_two_classes_are_binary_whatever_was_asked():
+    found = phenotype(table(case=["no", "yes"] * 10), "case", kind="multiclass")
+    assert (found.kind, found.classes) == ("binary", ("no", "yes"))
+
+
 def test_classes_asked_for_may_be_numbers_or_numbers_and_letters():
-    numbers = phenotype(table(grade=[10, 2, 3] * 10), "grade", kind="multiclass")
+    numbers = phenotype(table(grade=[10, 2, 3] * 20), "grade", kind="multiclass")
     assert numbers.classes == ("2", "3", "10")
     np.testing.assert_array_equal(numbers.values[:3], [2, 0, 1])
-    mixed = phenotype(table(site=["1", "2", "X"] * 10), "site", kind="multiclass")
+    mixed = phenotype(table(site=["1", "2", "X"] * 20), "site", kind="multiclass")
     assert mixed.classes == ("1", "2", "X")
 
 
@@ -80,7 +93,13 @@ def test_classes_asked_for_may_be_numbers_or_numbers_and_letters():
         ([*range(19), None, None], "auto", "19 samples have a value, fewer than 20"),
         ([0] * 30 + [1] * 4, "auto", "class '1' has 4 sample(s), fewer than 5"),
         (["a"] * 4 + ["b"] * 40, "auto", "class 'a' has 4 sample(s), fewer than 5"),
-        (["a", "b"] * 12 + ["c"], "multiclass", "class 'c' has 1 sample(s)"),
+        (["a", "b", "b"] * 12 + ["c"], "multiclass", "1 of 3 classes has 20 samples or more"),
+        (["a", "b", "b"] * 12 + ["c"], "multiclass", "class 'c' has 1"),
+        (
+            ["a"] * 30 + ["b"] * 30 + [*map(str, "cdefghijklmnopqrstuvwxyzCDEFGHIJ")],
+            "auto",
+            "text where numbers belong",
+        ),
         ([0, 1, 2] * 10, "binary", "3 distinct values, 2 expected"),
         (TEN, "survival", "one column cannot be read as 'survival'"),
     ],
@@ -171,7 +190,8 @@ def test_the_columns_of_mice_and_cell_lines_are_understood(data):
     assert np.linalg.matrix_rank(np.column_stack([np.ones(len(design)), design])) == 10
     assert {loss.count for loss in losses} == {81, 289}
     colour = phenotype(mice, "CoatColour")
-    assert (colour.kind, len(colour.classes)) == ("multiclass", 9)
+    assert (colour.kind, len(colour.classes)) == ("multiclass", 8)
+    assert colour.rare == ("DBA.grey",)
     assert phenotype(mice, "GENDER").classes == ("F", "M")
     assert phenotype(mice, "HDL").kind == "quantitative"
     cells = read_samples(data / "gdsc" / "samples.tsv.gz")

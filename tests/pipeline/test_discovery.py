@@ -206,10 +206,12 @@ def test_a_group_stays_in_one_fold(made):
         ({"phenotype": "respons"}, "response"),
         ({"covariates": ["agee"]}, "age"),
         ({"group": "house"}, "--group"),
-        ({"phenotype": "site"}, "expected quantitative or binary"),
+        ({"kind": "survival"}, "give --survival"),
+        ({"phenotype": []}, "no phenotype was given"),
+        ({"survival": ["age"]}, "expected two columns"),
         ({"folds": 150}, "fewer --folds"),
     ],
-    ids=["phenotype", "covariate", "group", "kind", "folds"],
+    ids=["phenotype", "covariate", "group", "kind", "none", "survival", "folds"],
 )
 def test_a_fault_of_the_options_is_one_line(made, change: dict[str, Any], said: str):
     settings: dict[str, Any] = {"phenotype": "response", "covariates": COVARIATES, **FAST}

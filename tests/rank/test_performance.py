@@ -42,6 +42,36 @@ def test_the_metric_of_a_binary_phenotype_is_the_area_under_the_roc_curve():
         assert entry[m]["value"] == pytest.approx(roc_auc_score(case, predictions[m]))
 
 
+def test_the_metric_of_classes_is_the_mean_of_their_aucs():
+    rng = np.random.default_rng(2)
+    codes = rng.choice(4, 300, p=[0.1, 0.2, 0.3, 0.4])
+    member = (codes[:, None] == np.arange(4)).astype(float)
+    predictions = {
+        m: member + s * rng.standard_normal((300, 4))
+        for m, s in zip(MODELS, (3, 2, 1), strict=True)
+    }
+    entry = assessed(member, predictions, kind="multiclass")
+    assert (entry["metric"], entry["n"]) == ("auc_macro", 300)
+    for m in MODELS:
+        assert entry[m]["value"] == pytest.approx(roc_auc_score(member, predictions[m]))
+        assert entry[m]["low"] < entry[m]["value"] < entry[m]["high"]
+    assert entry["statement"].split(": ")[1].startswith("out-of-fold macro AUC ")
+
+
+def test_the_metric_of_survival_is_the_concordance_of_the_log_hazard():
+    rng = np.random.default_rng(3)
+    risk = rng.standard_normal(300)
+    time, end = rng.exponential(np.exp(-risk)), rng.exponential(1, 300)
+    observed = np.column_stack([np.minimum(time, end), time <= end]).astype(float)
+    predictions = {"covariates": np.zeros(300), "linear": risk, "deep": -risk}
+    entry = assessed(observed, predictions, kind="survival")
+    assert (entry["metric"], entry["n"]) == ("c_index", 300)
+    assert entry["covariates"] == {"value": 0.5, "low": 0.5, "high": 0.5}
+    assert entry["linear"]["value"] == pytest.approx(1 - entry["deep"]["value"])
+    assert 0.65 < entry["linear"]["low"] < entry["linear"]["value"] < entry["linear"]["high"] < 0.9
+    assert "out-of-fold concordance " in entry["statement"]
+
+
 def test_resamples_of_one_class_are_left_out():
     y = np.r_[1.0, np.zeros(39)]
     predictions = {m: np.linspace(1, 0, 40) for m in MODELS}

@@ -11,6 +11,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.text import Annotation
 
 from genodl.report import figures
+from genodl.report.agreement import agreement
 from genodl.report.association import association, genome_axis
 from genodl.report.drawing import canvas, natural_order, place
 from genodl.report.result import read_result
@@ -158,6 +159,6 @@ def test_unknown_numbers_draw(result, tmp_path):
 
 def test_both_kinds_of_phenotype_are_compared_with_their_prediction(result):
     binary = result.predictions.assign(observed=result.predictions["observed"] > 0)
-    for table, kind in ((result.predictions, False), (binary, True)):
-        drawing = figures.agreement(table.astype({"observed": float}), binary=kind)
+    for table, kind in ((result.predictions, "quantitative"), (binary, "binary")):
+        drawing = agreement(table.astype({"observed": float}), kind=kind)
         assert len(drawing.figure.axes[0].collections[0].get_offsets()) == 200
