@@ -8,9 +8,9 @@ import pytest
 from anndata import AnnData
 from sklearn.metrics import roc_auc_score
 
-from genodl.pipeline.assess import MARKERS
 from genodl.pipeline.discovery import discover
 from genodl.pipeline.found import Found
+from genodl.pipeline.tables import MARKERS
 from genodl.rank.concordance import concordance
 from genodl.screen import cox
 from genodl.values import Cohort
