@@ -13,12 +13,11 @@ from genodl.config import DiscoverConfig, as_dict, read
 from genodl.errors import InputError
 from genodl.pipeline.assess import attribution_test
 from genodl.pipeline.found import Found
-from genodl.pipeline.interact import interact, panel
+from genodl.pipeline.interact import Panel, interact, panel
+from genodl.pipeline.interactions import interactions
 from genodl.pipeline.kin import kin
-from genodl.pipeline.knock import Groups, cliques, from_knockoffs, groups
 from genodl.pipeline.learn import Candidates, Deep, Linear, screen, sparse
 from genodl.pipeline.networks import deepen
-from genodl.pipeline.permute import from_permutations
 from genodl.pipeline.predict import assessed, predictions
 from genodl.pipeline.study import Study, prepare
 from genodl.pipeline.tables import neighbours, rank
@@ -74,17 +73,14 @@ def discover(
     config = config or read(None, **settings)
     study = prepare(cohort, names, covariates, config, survival=_pairs(survival, names))
     candidates = [screen(study, m, config, track) for m in study.cohort.modalities]
-    joint, own, deeps = _learn(study, candidates, config, track)
+    scanned = panel(study, config)
+    joint, own, deeps = _learn(study, candidates, scanned, config, track)
     among = kin(study, config.group)
     tables: list[dict[str, pd.DataFrame]] = [{} for _ in study.targets]
     near = {
         c.modality: neighbours(study, c.modality, config)
         for c in track(candidates, "finding neighbours in LD", len(candidates))
     }
-    grouped: dict[str, Groups] = {}
-    if config.null == "knockoff":
-        grouped = {m: groups(study, m, close) for m, close in near.items()}
-        near = {m: cliques(each.group) for m, each in grouped.items()}
     for c in candidates:
         mine, close = own[c.modality], near[c.modality]
         tested = attribution_test(
@@ -96,23 +92,20 @@ def discover(
         rank(study.targets[family[0]].name, _joined(study, tables, family), near, study)
         for family in study.families
     ]
-    if config.null == "permutation":
-        ranked = from_permutations(
-            study, ranked, null=[study.targets[f[0]].null for f in study.families]
-        )
-    if config.null == "knockoff":
-        ranked = from_knockoffs(study, ranked, grouped, config)
-    return _found(study, config, covariates, ranked, joint, deeps)
+    return _found(study, config, covariates, ranked, scanned, joint, deeps)
 
 
 def _learn(
-    study: Study, candidates: list[Candidates], config: DiscoverConfig, track: Track
+    study: Study,
+    candidates: list[Candidates],
+    scanned: Panel,
+    config: DiscoverConfig,
+    track: Track,
 ) -> tuple[list[Linear], dict[str, list[Linear]], list[Deep]]:
     """Joint sparse paths, those of each modality alone, and the networks, for every target."""
     joint: list[Linear] = []
     own: dict[str, list[Linear]] = {c.modality: [] for c in candidates}
     deeps: list[Deep] = []
-    scanned = panel(study, config)
     numbers = range(len(study.targets))
     for number in track(numbers, "learning", len(study.targets)):
         joint.append(sparse(study, candidates, number, config))
@@ -129,6 +122,7 @@ def _found(
     config: DiscoverConfig,
     covariates: Sequence[str],
     ranked: list[tuple[pd.DataFrame, pd.DataFrame]],
+    scanned: Panel,
     joint: list[Linear],
     deeps: list[Deep],
 ) -> Found:
@@ -161,6 +155,7 @@ def _found(
         predictions=pd.concat(predicted, ignore_index=True),
         run=_run(study, config, covariates, names),
         ensembles={_title(study.targets[i]): deeps[i].ensemble for f in real for i in f},
+        extras={"interactions": interactions(study, scanned, joint, deeps, config)},
     )
 
 

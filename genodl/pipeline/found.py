@@ -58,6 +58,11 @@ class Found:
     ensembles: dict[str, Any] = field(default_factory=dict)
     extras: dict[str, pd.DataFrame] = field(default_factory=dict)
 
+    @property
+    def interactions(self) -> pd.DataFrame:
+        """Products of two markers, or of a marker and a covariate, as in interactions.tsv."""
+        return self.extras.get("interactions", pd.DataFrame())
+
     def write(self, out: str | Path, *, inputs: Sequence[str | Path] = ()) -> Path:
         """Tables, figures, report and models in a folder, replaced only when all are complete.
 

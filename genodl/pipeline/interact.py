@@ -1,4 +1,4 @@
-"""Products of two markers that a training fold finds beyond doubt."""
+"""Products of two markers, or of a marker and a covariate, that a training fold is sure of."""
 
 from __future__ import annotations
 
@@ -6,54 +6,65 @@ from typing import NamedTuple
 
 import numpy as np
 
+from genodl.cohort.presence import VARIANTS
 from genodl.cohort.structure import prune
 from genodl.config import DiscoverConfig
-from genodl.pipeline.learn import Attributed, Linear, Part
+from genodl.pipeline.learn import Attributed, Linear, Part, Proposal
 from genodl.pipeline.study import Study
-from genodl.screen.pairs import scan_pairs
-from genodl.screen.sparse import sparse_path
+from genodl.screen.pairs import bound, propose, shortlist
+from genodl.screen.sparse import SparseFit, sparse_path
 
-PRUNE_R2 = 0.5
-LARGEST_PANEL = 20_000  # markers kept for the scans of all folds
+COVARIATES = "covariates"
+PRUNE_R2 = (0.5, 0.35, 0.2, 0.1)  # the first that leaves few enough variants
 
 
 class Panel(NamedTuple):
-    """Markers whose products are scanned.
+    """Columns whose products are scanned: markers, then covariates.
 
     Attributes
     ----------
-    modality : object, (markers,), name
-    column : int, (markers,), column in the modality
-    values : float32, (places, markers), additive channel
+    modality : object, (columns,), name, `COVARIATES` for a covariate
+    column : int, (columns,), column in the modality, or number of the covariate, see `partners`
+    values : float32, (places, columns), additive channel; covariates are standardised
+    markers : how many are markers; a covariate is a partner of markers alone
     """
 
     modality: np.ndarray
     column: np.ndarray
     values: np.ndarray
+    markers: int
+
+    @property
+    def bound(self) -> float:
+        """The |z| that the best of all its pairs reaches by chance."""
+        return bound(self.markers, len(self.column) - self.markers)
+
+    def key(self, column: int) -> tuple[str, int]:
+        """Modality, and column in the modality, of a column of the panel."""
+        return str(self.modality[column]), int(self.column[column])
 
 
 def panel(study: Study, config: DiscoverConfig) -> Panel:
-    """Variants thinned for LD and every other marker, up to `LARGEST_PANEL`, phenotypes unseen."""
+    """Variants thinned for LD, every other marker, and the covariates; phenotypes unseen.
+
+    Where that makes more than `pair_markers` markers, variants are thinned further, by falling r2
+    and at last evenly along the genome.
+    """
     names, columns, values = [], [], []
-    for name, modality in study.cohort.modalities.items():
-        kept = np.arange(modality.n_vars)
-        if name == "variants":
-            kept = prune(
-                np.asarray(modality.X),
-                modality.var["contig"].to_numpy(),
-                modality.var["pos"].to_numpy(),
-                r2=PRUNE_R2,
-                window=config.locus_window,
-            )
-        most = LARGEST_PANEL // len(study.cohort.modalities)
-        # evenly along the genome where there are too many
-        kept = kept[:: -(-len(kept) // most)]
+    most = config.pair_markers // len(study.cohort.modalities)
+    for name in study.cohort.modalities if most else ():
+        kept = _kept(study, name, most, config)
         for start, width, channels in study.blocks(name):
             here = kept[(kept >= start) & (kept < start + width)]
             values.append(np.asarray(channels.values[0])[:, here - start])
         names.append(np.full(len(kept), name, object))
         columns.append(kept)
-    return Panel(np.concatenate(names), np.concatenate(columns), np.concatenate(values, axis=1))
+    markers = sum(map(len, columns))
+    covariates = partners(study, config)[1]
+    names.append(np.full(covariates.shape[1], COVARIATES, object))
+    columns.append(np.arange(covariates.shape[1]))
+    laid = np.concatenate([*values, covariates], axis=1)
+    return Panel(np.concatenate(names), np.concatenate(columns), laid, markers)
 
 
 def interact(
@@ -63,62 +74,117 @@ def interact(
     number: int,
     config: DiscoverConfig,
 ) -> Part:
-    """What products of two markers add to the sparse path, in each fold on its own.
+    """What products add to the sparse path, in each fold on its own.
 
-    Each training fold scans the products of its `pair_markers` strongest markers of the panel and
-    keeps those beyond the family-wise bound; a second sparse path, with the same gate, weighs
-    them. What a product predicts is attributed to its two markers in equal shares.
+    Each training fold keeps the products beyond the family-wise bound of all pairs of the panel;
+    a second sparse path, with the same gate, weighs them. What a product predicts is attributed to
+    its two markers in equal shares, or to its marker where the other is a covariate.
+
+    The shortlist that is scored exactly is made of one response for all folds, the phenotype less
+    what the covariates and the held-out sparse path say; whether a fold proposes a pair is then
+    decided by the response and the samples of that training fold alone.
     """
     target, fold = study.targets[number], study.folded.fold
     places, folds = len(target.values), len(study.folded.rows)
     prediction = np.zeros(places, np.float32)
     inner = np.zeros((places, folds), np.float32)
+    proposals: list[Proposal] = []
     shares: dict[int, np.ndarray] = {}
-    if not config.pair_markers:
+    if not scanned.markers:
         return Part(prediction, inner, {})
+    shared = target.marginal - linear.prediction[np.arange(places), fold]
+    pairs = shortlist(
+        scanned.values, _centred(shared, target.known), folds=folds, markers=scanned.markers
+    )
     for k in range(folds):
         train = target.known & (fold != k)
-        response = np.where(train, target.residual[:, k] - linear.inner[:, k], 0)
-        response[train] -= response[train].mean()
-        strongest = _strongest(scanned, response, config.pair_markers)
-        values = scanned.values[:, strongest]
-        pairs = scan_pairs(values, response.astype(np.float32))
-        if not len(pairs.z):
+        response = _centred(target.residual[:, k] - linear.inner[:, k], train)
+        sure = propose(scanned.values, response, pairs, threshold=scanned.bound)
+        if not len(sure.z):
             continue
-        x = values[:, pairs.first] * values[:, pairs.second]
+        x = scanned.values[:, sure.first] * scanned.values[:, sure.second]
         x = x - x[train].mean(0)
-        # the bound has already done what a screen inside the inner groups would do
-        every = np.arange(len(pairs.z))
-        group = study.folded.inner[k][train]
-        found = sparse_path(
-            x[train],
-            response[train].astype(float),
-            features=every,
-            inner=group,
-            inner_features=[every] * (group.max() + 1),
-        )
+        found = _weighed(x, response, train, study.folded.inner[k])
         inner[train, k] = found.inner
         terms = x * found.coefficients.astype(np.float32) * (fold == k)[:, None]
         prediction += terms.sum(1)
-        for pair in np.flatnonzero(found.coefficients):
-            for column in (pairs.first[pair], pairs.second[pair]):
-                share = shares.setdefault(int(strongest[column]), np.zeros(places, np.float32))
-                share += terms[:, pair] / 2
-    return Part(prediction, inner, _by_modality(scanned, shares))
+        for pair, (a, b) in enumerate(zip(sure.first, sure.second, strict=True)):
+            proposals.append(Proposal(k, scanned.key(a), scanned.key(b), float(sure.z[pair])))
+            if found.coefficients[pair]:
+                _share(shares, [c for c in (a, b) if c < scanned.markers], terms[:, pair])
+    return Part(prediction, inner, _by_modality(scanned, shares), tuple(proposals))
 
 
-def _strongest(scanned: Panel, response: np.ndarray, most: int) -> np.ndarray:
-    """The markers of the panel with the largest marginal association in a training fold."""
-    if len(scanned.column) <= most:
-        return np.arange(len(scanned.column))
-    score = np.abs(response.astype(np.float32) @ scanned.values)
-    return np.sort(np.argsort(-score, kind="stable")[:most])
+def _kept(study: Study, name: str, most: int, config: DiscoverConfig) -> np.ndarray:
+    """At most so many columns of a modality, variants thinned for LD."""
+    modality = study.cohort.modalities[name]
+    kept = np.arange(modality.n_vars)
+    for r2 in PRUNE_R2 if name == VARIANTS else ():
+        if r2 < PRUNE_R2[0] and len(kept) <= most:
+            break
+        kept = prune(
+            np.asarray(modality.X),
+            modality.var["contig"].to_numpy(),
+            modality.var["pos"].to_numpy(),
+            r2=r2,
+            window=config.locus_window,
+        )
+    return kept[:: -(-len(kept) // most)] if len(kept) > most else kept
+
+
+def partners(study: Study, config: DiscoverConfig) -> tuple[list[str], np.ndarray]:
+    """Names and values, float32, (places, partners), of the covariates the user named.
+
+    They are standardised. Of one that holds text the level that the others are compared with is a
+    partner too. Components of the variants are none.
+    """
+    present = study.folded.present > 0
+    names = list(study.covariate_names[: len(study.covariate_names) - config.pcs])
+    values = study.covariates[:, 1 : 1 + len(names)]
+    for name in dict.fromkeys(n.partition("=")[0] for n in names if "=" in n):
+        rest = 1 - values[:, [n.startswith(f"{name}=") for n in names]].sum(1)
+        column = study.cohort.samples.get(name)
+        mode = "" if column is None else column.astype(str).mode()[0]
+        names.append(f"{name}={mode}")
+        values = np.column_stack([values, rest])
+    spread = np.maximum(values[present].std(0), 1e-12)
+    centred = np.where(present[:, None], values - values[present].mean(0), 0)
+    return names, (centred / spread).astype(np.float32)
+
+
+def _centred(response: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """float32, (places,), mean 0 over the places used, 0 elsewhere."""
+    mean = response[used].mean() if used.any() else 0.0
+    return np.where(used, response - mean, 0).astype(np.float32)
+
+
+def _weighed(
+    x: np.ndarray, response: np.ndarray, train: np.ndarray, inner: np.ndarray
+) -> SparseFit:
+    """The sparse path of the products of one fold."""
+    # the bound has already done what a screen inside the inner groups would do
+    every = np.arange(x.shape[1])
+    group = inner[train]
+    return sparse_path(
+        x[train],
+        response[train].astype(float),
+        features=every,
+        inner=group,
+        inner_features=[every] * (group.max() + 1),
+    )
+
+
+def _share(shares: dict[int, np.ndarray], columns: list[int], term: np.ndarray) -> None:
+    """Share what a product predicts equally among its markers."""
+    for column in columns:
+        share = shares.setdefault(int(column), np.zeros(len(term), np.float32))
+        share += term / len(columns)
 
 
 def _by_modality(scanned: Panel, shares: dict[int, np.ndarray]) -> dict[str, Attributed]:
     """Attributions sorted to the markers of each modality."""
     spread = {}
-    for name in dict.fromkeys(scanned.modality):
+    for name in dict.fromkeys(scanned.modality[: scanned.markers]):
         mine = sorted(place for place in shares if scanned.modality[place] == name)
         if mine:
             values = np.stack([shares[place] for place in mine], axis=1)

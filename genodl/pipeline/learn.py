@@ -74,6 +74,22 @@ class Attributed(NamedTuple):
     proxies: np.ndarray
 
 
+class Proposal(NamedTuple):
+    """A product that a training fold is sure of.
+
+    Attributes
+    ----------
+    fold : the fold that was held out
+    first, second : modality and column of the factors; the modality of a covariate is "covariates"
+    z : of the product in the training fold
+    """
+
+    fold: int
+    first: tuple[str, int]
+    second: tuple[str, int]
+    z: float
+
+
 class Part(NamedTuple):
     """What a stage beyond the sparse path adds for one target.
 
@@ -82,11 +98,13 @@ class Part(NamedTuple):
     prediction : float32, (places,), of what is left, by the fold that held the place out
     inner : float32, (places, folds), of the training rows by fits that left them out
     attribution : of each modality; one is absent where nothing is attributed to it
+    pairs : products that were proposed, of the products' part
     """
 
     prediction: np.ndarray
     inner: np.ndarray
     attribution: dict[str, Attributed]
+    pairs: tuple[Proposal, ...] = ()
 
 
 class Deep(NamedTuple):

@@ -56,6 +56,9 @@ FORMATS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "start": ("start", whole),
     "end": ("end", whole),
     "pos": ("position", whole),
+    "pos_a": ("position A", whole),
+    "pos_b": ("position B", whole),
+    "folds": ("folds", whole),
     "score": ("score (z)", decimal),
     "effect": ("effect", lambda v: decimal(v, 3)),
     "p_value": ("p", probability),
@@ -63,6 +66,8 @@ FORMATS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "q_value": ("q", probability),
     "q": ("q", probability),
     "marginal_p": ("one-marker p", probability),
+    "held_out_p": ("held-out p", probability),
+    "p_unselected": ("p, not allowing for selection", probability),
     "stability": ("stability", decimal),
 }
 WORDS = {
@@ -114,8 +119,8 @@ def _ranking(
 
 
 def extra_table(title: str, frame: pd.DataFrame, *, most: int) -> Table:
-    """The first rows of an optional table, all its columns but the phenotype."""
-    kept = [c for c in frame.columns if c != "phenotype"]
+    """The first rows of an optional table, all its columns but the phenotype and empty ones."""
+    kept = [c for c in frame.columns if c != "phenotype" and not (len(frame) and _blank(frame[c]))]
     note = f"{most:,} of {len(frame):,} shown." if len(frame) > most else ""
     return _table(title, frame.head(most), kept, note=note)
 

@@ -91,7 +91,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def test_the_folder_holds_a_result_and_nothing_else(found):
     assert {p.name for p in found.iterdir()} == {
-        *("markers.tsv", "loci.tsv", "predictions.tsv"),
+        *("markers.tsv", "loci.tsv", "predictions.tsv", "interactions.tsv"),
         *("performance.json", "calibration.json", "run.json", "report.html", "figures", "model"),
     }
     assert any((found / "figures").glob("*.png"))

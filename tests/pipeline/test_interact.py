@@ -9,7 +9,7 @@ from anndata import AnnData
 from numpy.testing import assert_allclose, assert_array_equal
 
 from genodl.config import DiscoverConfig
-from genodl.pipeline.interact import LARGEST_PANEL, Panel, _strongest, interact, panel
+from genodl.pipeline.interact import interact, panel
 from genodl.pipeline.learn import Linear, Part
 from genodl.pipeline.study import Study, prepare
 from genodl.values import Cohort
@@ -63,16 +63,19 @@ def test_the_panel_holds_one_of_each_pair_of_twins_and_every_gene(study):
     assert len(set(variants % 60)) == 60
     assert_array_equal(scanned.column[scanned.modality == "expression"], np.arange(20))
     assert scanned.values.shape == (len(study.folded.fold), 80)
-    assert LARGEST_PANEL > 80
+    assert scanned.markers == 80
     back = study.folded.gather(scanned.values, SAMPLES)
     assert abs(np.corrcoef(back[:, 79], LEVEL[:, 19])[0, 1]) == pytest.approx(1, abs=1e-5)
 
 
-def test_the_strongest_markers_are_those_of_largest_covariance_in_their_own_order():
-    values = np.array([[1, 0, 3, -2], [-1, 0, -3, 2]], np.float32)
-    scanned = Panel(np.full(4, "variants", object), np.arange(4), values)
-    assert_array_equal(_strongest(scanned, np.array([1.0, -1.0]), 2), [2, 3])
-    assert_array_equal(_strongest(scanned, np.array([1.0, -1.0]), 9), np.arange(4))
+def test_a_panel_too_large_is_thinned_without_the_phenotype(study):
+    few = DiscoverConfig(folds=5, checks=0, pair_markers=24)
+    small, large = panel(study, few), panel(study, CONFIG)
+    assert 16 < small.markers <= 24
+    assert set(small.modality) == {"variants", "expression"}
+    whole = {large.key(c): large.values[:, c] for c in range(large.markers)}
+    for column in range(small.markers):
+        assert_array_equal(small.values[:, column], whole[small.key(column)])
 
 
 def test_a_planted_product_predicts_the_samples_held_out(study, found):

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from genodl.screen.pairs import CARRIERS, Pairs, bound, scan_pairs
+from genodl.screen.pairs import (
+    CARRIERS,
+    Pairs,
+    bound,
+    exact_scores,
+    propose,
+    scan_pairs,
+    shortlist,
+)
 
 
 def panel(seed: int, *, samples: int = 500, markers: int = 40) -> np.ndarray:
@@ -27,7 +35,8 @@ def brute_force(x: np.ndarray, e: np.ndarray) -> dict[tuple[int, int], float]:
     scores = {}
     for a in range(x.shape[1]):
         for b in range(a + 1, x.shape[1]):
-            factors = np.column_stack([np.ones(len(e)), x[:, a], x[:, b]])
+            a1, b1 = x[:, a], x[:, b]
+            factors = np.column_stack([np.ones(len(e)), a1, b1, a1**2, b1**2])
             product = x[:, a] * x[:, b]
             product = product - factors @ np.linalg.lstsq(factors, product, rcond=None)[0]
             sandwich = (product**2 * e**2).sum()
@@ -44,20 +53,60 @@ def test_the_bound_is_the_usual_one_for_the_largest_of_many_deviates():
     assert 0.1 < (largest > bound(40)).mean() < 0.35  # one or both tails of the extreme value
 
 
-def test_all_pairs_beyond_the_bound_are_those_of_brute_force():
+def test_exact_scores_are_those_of_brute_force():
     x = panel(1)
-    signal = 0.5 * x[:, 3] * x[:, 17] - 0.4 * x[:, 5] * x[:, 6] + 0.3 * x[:, 17] * x[:, 20]
-    e = centred(signal + np.random.default_rng(1).standard_normal(500))
+    e = centred(0.5 * x[:, 3] * x[:, 17] + np.random.default_rng(1).standard_normal(500))
     e[::9] = 0
     e[e != 0] -= e[e != 0].mean()
     scores = brute_force(x, e)
-    expected = {pair: z for pair, z in scores.items() if abs(z) > bound(40)}
+    first, second = np.array(list(scores)).T
+    assert_allclose(exact_scores(x, e, first, second), list(scores.values()), atol=2e-3)
+
+
+def test_pairs_beyond_the_bound_are_found_and_what_repeats_them_is_left_out():
+    x = panel(1)
+    x = np.concatenate([x, x[:, :4] + 0.3 * panel(11)[:, :4]], axis=1)  # 43 is near 3
+    signal = 0.5 * x[:, 3] * x[:, 17] - 0.4 * x[:, 5] * x[:, 6] + 0.3 * x[:, 17] * x[:, 20]
+    e = centred(signal + np.random.default_rng(1).standard_normal(500))
+    scores = brute_force(x, e)
+    beyond = {pair for pair, z in scores.items() if abs(z) > bound(44)}
     found = scan_pairs(x, e)
-    pairs = zip(found.first.tolist(), found.second.tolist(), strict=True)
-    assert {(3, 17), (5, 6)} <= expected.keys()
-    assert set(pairs) == expected.keys()
-    expected_z = [scores[a, b] for a, b in zip(found.first, found.second, strict=True)]
-    assert_allclose(found.z, expected_z, rtol=1e-3)
+    pairs = list(zip(found.first.tolist(), found.second.tolist(), strict=True))
+    assert {(5, 6), (17, 20), (3, 17), (17, 43)} <= beyond
+    assert len(pairs) == len(set(pairs)) == 3
+    assert {(5, 6), (17, 20)} < set(pairs) < beyond
+    assert len({(3, 17), (17, 43)} & set(pairs)) == 1
+    assert_allclose(found.z, [scores[pair] for pair in pairs], rtol=1e-2)
+
+
+def test_all_folds_are_scanned_at_the_price_of_one_and_leave_their_own_samples_out():
+    x = panel(8, samples=600, markers=50)
+    # three products, each in the samples of one fold alone: the fold that misses it finds nothing
+    fold = np.repeat(np.arange(3), 200)
+    e = np.random.default_rng(8).standard_normal(600)
+    e += 2.0 * x[:, 4] * x[:, 9] * (fold == 0)
+    shared = centred(e)
+    first, second = shortlist(x, shared, folds=3)
+    listed = set(zip(first.tolist(), second.tolist(), strict=True))
+    assert len(listed) == len(first)
+    for k in range(3):
+        response = np.where(fold != k, shared, 0)
+        response = np.where(fold != k, response - response[fold != k].mean(), 0).astype(np.float32)
+        alone = scan_pairs(x, response)
+        found = propose(x, response, (first, second), threshold=bound(50))
+        assert_array_equal(found.first, alone.first)
+        assert_array_equal(found.second, alone.second)
+        assert ((4, 9) in zip(found.first, found.second, strict=True)) == (k != 0)
+
+
+def test_partners_are_paired_with_markers_and_not_with_each_other():
+    x = panel(9)
+    e = x[:, 3] * x[:, 38] + x[:, 36] * x[:, 39] + np.random.default_rng(9).standard_normal(500)
+    first, second = shortlist(x, centred(e), markers=35)
+    assert (first[0], second[0]) == (3, 38)
+    assert (first < 35).all()
+    assert (first < second).all()
+    assert bound(35, 5) == pytest.approx(np.sqrt(2 * np.log(35 * 34 / 2 + 35 * 5)))
 
 
 def test_pairs_come_strongest_first_each_once_and_in_order():

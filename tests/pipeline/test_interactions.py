@@ -1,0 +1,135 @@
+"""The table of interactions: planted products found, LD and single effects not taken for them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+
+from genodl.config import DiscoverConfig
+from genodl.pipeline.interact import COVARIATES, interact, panel, partners
+from genodl.pipeline.interactions import COLUMNS, interactions
+from genodl.pipeline.learn import Deep, Linear, Part
+from genodl.pipeline.study import Study, prepare
+from genodl.values import Cohort
+
+SAMPLES, FOLDS = 500, 5
+CONFIG = DiscoverConfig(folds=FOLDS, checks=0, members=0)
+RNG = np.random.default_rng(0)
+FIRST = RNG.binomial(1, 0.4, (2, SAMPLES, 40))
+# a second variant beside each of the first forty, its alleles switched now and then
+SECOND = np.where(RNG.random((2, SAMPLES, 40)) < 0.15, 1 - FIRST, FIRST)
+DOSAGE = np.stack([FIRST.sum(0), SECOND.sum(0)], axis=2).reshape(SAMPLES, 80).astype(np.int8)
+LEVEL = RNG.standard_normal((SAMPLES, 10)).astype(np.float32)
+AGE = RNG.standard_normal(SAMPLES)
+TISSUE = RNG.choice(["blood", "lung", "skin"], SAMPLES, p=[0.5, 0.3, 0.2])
+NOISE = RNG.standard_normal(SAMPLES)
+
+
+def study_of(y: np.ndarray, covariates: tuple[str, ...] = (), *, pcs: int = 0) -> Study:
+    samples = pd.DataFrame(
+        {"response": y, "age": AGE, "tissue": TISSUE}, index=[f"S{i}" for i in range(SAMPLES)]
+    )
+    obs = samples[[]]
+    place = np.arange(80)
+    var = pd.DataFrame(
+        {"contig": (place // 2 // 10).astype(str), "pos": 5_000_000 * (place // 2) + place + 1},
+        index=[f"v{i}" for i in place],
+    )
+    genes = pd.DataFrame(index=[f"g{i}" for i in range(10)])
+    modalities = {
+        "variants": AnnData(DOSAGE, obs=obs.copy(), var=var),
+        "expression": AnnData(LEVEL, obs=obs.copy(), var=genes),
+    }
+    config = DiscoverConfig(folds=FOLDS, checks=0, members=0, pcs=pcs)
+    return prepare(Cohort(modalities, samples), ["response"], list(covariates), config)
+
+
+def table_of(study: Study) -> tuple[pd.DataFrame, Part]:
+    places = len(study.folded.fold)
+    nothing = np.zeros((places, FOLDS), np.float32)
+    linear = Linear(np.zeros(0, int), np.zeros((FOLDS, 0)), nothing, nothing)
+    scanned = panel(study, CONFIG)
+    part = interact(study, scanned, linear, 0, CONFIG)
+    deep = Deep(part, part, np.zeros(FOLDS), None)
+    return interactions(study, scanned, [linear], [deep], CONFIG), part
+
+
+def test_planted_products_are_found_and_say_where_they_are():
+    y = 0.9 * (DOSAGE[:, 10] - 0.8) * (DOSAGE[:, 60] - 0.8) + 0.5 * DOSAGE[:, 30] * LEVEL[:, 4]
+    table, part = table_of(study_of(y + NOISE))
+    assert list(table.columns) == COLUMNS
+    found = table[table["q_value"] < 0.1]
+    pairs = [frozenset(p) for p in zip(found["marker_a"], found["marker_b"], strict=True)]
+    # a variant or the one beside it
+    assert len(pairs) == 2
+    assert any(p & {"v10", "v11"} and p & {"v60", "v61"} for p in pairs)
+    assert any(p & {"v30", "v31"} and "g4" in p for p in pairs)
+    gene = found[found["modality_b"] == "expression"].iloc[0]
+    assert (gene["contig_a"], gene["pos_a"] // 5_000_000, gene["contig_b"]) == ("1", 15, "")
+    assert gene["pos_b"] is pd.NA
+    assert (found["folds"] == FOLDS).all()
+    assert (found["effect"] > 0).all()
+    assert list(table["rank"]) == list(range(1, len(table) + 1))
+    assert (table["q_value"] >= table["p_value"] - 1e-12).all()
+    assert {p.fold for p in part.pairs} == set(range(FOLDS))
+
+
+@pytest.mark.parametrize(("column", "name"), [("age", "age"), ("tissue", "tissue=lung")])
+def test_a_product_with_a_covariate_is_found_and_credited_to_the_marker(column: str, name: str):
+    effect = AGE if column == "age" else 2.0 * (TISSUE == "lung")
+    y = (DOSAGE[:, 20] - 0.8) * effect + effect + 0.8 * NOISE
+    table, part = table_of(study_of(y, (column,)))
+    first = table.iloc[0]
+    assert first["marker_a"] in ("v20", "v21")
+    assert (first["marker_b"], first["modality_b"]) == (name, COVARIATES)
+    assert first["q_value"] < 0.01
+    assert list(part.attribution) == ["variants"]
+    assert part.prediction.any()
+    np.testing.assert_allclose(
+        part.attribution["variants"].values.sum(1), part.prediction, atol=1e-5
+    )
+
+
+def test_every_level_is_a_partner_and_components_are_none():
+    study = study_of(NOISE, ("age", "tissue"), pcs=2)
+    config = DiscoverConfig(folds=FOLDS, checks=0, members=0, pcs=2)
+    names, values = partners(study, config)
+    assert names == ["age", "tissue=lung", "tissue=skin", "tissue=blood"]
+    blood = study.folded.gather(values, SAMPLES)[:, 3]
+    assert np.corrcoef(blood, TISSUE == "blood")[0, 1] == pytest.approx(1)
+    scanned = panel(study, config)
+    assert scanned.markers == len(scanned.column) - 4
+    assert scanned.key(scanned.markers + 3) == (COVARIATES, 3)
+
+
+def test_two_markers_of_one_neighbourhood_are_no_interaction():
+    # an untyped variant that the haplotypes of two neighbours mark
+    y = 1.5 * (FIRST[:, :, 7] * SECOND[:, :, 7]).sum(0) + 0.5 * NOISE
+    table, _ = table_of(study_of(y))
+    both = table["marker_a"].isin(["v14", "v15"]) & table["marker_b"].isin(["v14", "v15"])
+    assert not both.any()
+    assert not (table["q_value"] < 0.1).any()
+
+
+def test_strong_single_effects_and_their_dominance_are_no_interaction():
+    found = 0
+    for seed in range(6):
+        rng = np.random.default_rng([7, seed])
+        chosen = rng.choice(80, 6, replace=False)
+        y = DOSAGE[:, chosen].sum(1) + 2.0 * (DOSAGE[:, chosen[0]] == 1)
+        table, _ = table_of(study_of(y + rng.standard_normal(SAMPLES)))
+        found += (table["q_value"] < 0.1).any()
+    assert found <= 2  # at a tenth of the runs, three or more have a chance of 1.6 %
+
+
+def test_a_table_without_rows_keeps_its_columns():
+    study = study_of(NOISE)
+    empty = np.zeros((len(study.folded.fold), FOLDS), np.float32)
+    linear = Linear(np.zeros(0, int), np.zeros((FOLDS, 0)), empty, empty)
+    part = Part(empty[:, 0], empty, {})
+    deep = Deep(part, part, np.zeros(FOLDS), None)
+    table = interactions(study, panel(study, CONFIG), [linear], [deep], CONFIG)
+    assert list(table.columns) == COLUMNS
+    assert len(table) == 0
