@@ -79,11 +79,13 @@ def shortlist(
     scale = jnp.asarray(1 / np.sqrt(left), jnp.float32).reshape(-1)
     e = jnp.asarray(response, jnp.float32)
     kept: list[np.ndarray] = [np.zeros((3, 0))]
-    for i in range(0, markers, TILE):
-        rows = _tile(panel, i)
-        for j in range(i, columns, TILE):
-            z, index = _best(rows, _tile(panel, j), e, scale, j - i, markers - i, folds=folds)
-            a, b = np.divmod(np.asarray(index, np.int64), TILE)
+    size = min(TILE, -(-columns // 128) * 128)
+    for i in range(0, markers, size):
+        rows = _tile(panel, i, size)
+        for j in range(i, columns, size):
+            other = _tile(panel, j, size)
+            z, index = _best(rows, other, e, scale, j - i, markers - i, folds=folds)
+            a, b = np.divmod(np.asarray(index, np.int64), size)
             found = np.stack([np.asarray(z, float), a + i, b + j])
             kept.append(found[:, (found[0] >= least) & (found[2] < columns)])
         kept = [_strongest(np.concatenate(kept, axis=1), SHORTLIST)]
@@ -172,10 +174,10 @@ def orthogonal(u: np.ndarray, span: np.ndarray) -> np.ndarray:
     return u - span @ np.linalg.lstsq(span, u, rcond=1e-8)[0]
 
 
-def _tile(panel: np.ndarray, start: int) -> np.ndarray:
-    """`TILE` columns, the missing ones 0."""
-    tile = np.asarray(panel[:, start : start + TILE], np.float32)
-    return np.pad(tile, ((0, 0), (0, TILE - tile.shape[1])))
+def _tile(panel: np.ndarray, start: int, size: int) -> np.ndarray:
+    """So many columns, those beyond the last 0."""
+    tile = np.asarray(panel[:, start : start + size], np.float32)
+    return np.pad(tile, ((0, 0), (0, size - tile.shape[1])))
 
 
 def _strongest(found: np.ndarray, most: int) -> np.ndarray:
@@ -196,14 +198,15 @@ def _best(
     folds: int,
 ) -> tuple[jax.Array, jax.Array]:
     """The largest |z| in any training fold of a tile of pairs, and where they stand."""
-    weighted = (rows * response[:, None]).reshape(folds, -1, TILE)
-    columns = columns.reshape(folds, -1, TILE)
+    size = rows.shape[1]
+    weighted = (rows * response[:, None]).reshape(folds, -1, size)
+    columns = columns.reshape(folds, -1, size)
     part = [weighted[k].T @ columns[k] for k in range(folds)]
     total = sum(part[1:], part[0])
     best = jnp.abs(total - (part[0] if folds > 1 else 0)) * scale[0]
     for k in range(1, folds):
         best = jnp.maximum(best, jnp.abs(total - part[k]) * scale[k])
-    row, column = jnp.arange(TILE)[:, None], jnp.arange(TILE)[None, :] + ahead
+    row, column = jnp.arange(size)[:, None], jnp.arange(size)[None, :] + ahead
     best = jnp.where((column > row) & (row < last), best, -1.0)
     # the best pairs are among those of the runs whose best is best
     runs = best.reshape(-1, RUN)
