@@ -16,9 +16,16 @@ from genodl.pipeline.condition import given_stronger, orthonormal
 from genodl.pipeline.kin import along, share_of, widen
 from genodl.pipeline.learn import Candidates, Deep, Linear
 from genodl.pipeline.study import Study
+from genodl.rank.classes import join_classes
 from genodl.rank.resemblance import Kin
 from genodl.rank.saddlepoint import Law, deviates, empirical_law
-from genodl.rank.test import Fits, attributed_covariance, deviate, log_p_value
+from genodl.rank.test import (
+    Fits,
+    attributed_covariance,
+    deviate,
+    log_p_value,
+    normal_deviates,
+)
 from genodl.screen.channels import Channels
 
 Track = Callable[[Iterable, str, int], Iterable]
@@ -71,12 +78,12 @@ def attribution_test(
     kin: Kin,
     track: Track,
 ) -> list[pd.DataFrame]:
-    """One table a target, a row each marker of the modality: log_p, effect, stability.
+    """One table a phenotype, a row each marker of the modality: log_p, effect, stability.
 
     A marker is tested given the other loci of its modality (`own`), which is its total effect, and
     where there are several modalities also given those (`joint`), which is its direct effect:
     expression may carry what an alteration does, and may also carry noise that hides it. Relatives
-    and groups (`kin`) widen the standard errors.
+    and groups (`kin`) widen the standard errors. The classes of a phenotype are brought together.
     """
     mine = next(c for c in candidates if c.modality == modality)
     trials = []
@@ -93,13 +100,36 @@ def attribution_test(
         for part, trial in zip(parts, trials, strict=True):
             part.append(_scores(study, trial, channels, likeness, width))
     tables = []
-    for trial in track(trials, f"taking loci of {modality} apart", len(trials)):
-        scores = zip(*parts[trial.number], strict=True)
-        joined = Scores(*(np.concatenate(v, axis=-1) for v in scores))
-        table = _table(study, mine, trial.number, joined)
-        retest = partial(_given, study, mine, trial, kin)
+    for family in track(study.families, f"taking loci of {modality} apart", len(study.families)):
+        members = [trials[i] for i in family]
+        scores = [_end_to_end(parts[i]) for i in family]
+        table = _joined(study, mine, members, scores, slice(None))
+        retest = partial(_given, study, mine, members, kin)
         tables.append(given_stronger(study, modality, table, near, retest))
     return tables
+
+
+def _end_to_end(parts: list[Scores]) -> Scores:
+    """The blocks of one target as one."""
+    return Scores(*(np.concatenate(v, axis=-1) for v in zip(*parts, strict=True)))
+
+
+def _joined(
+    study: Study,
+    candidates: Candidates,
+    trials: Sequence[Trial],
+    scores: Sequence[Scores],
+    columns: np.ndarray | slice,
+) -> pd.DataFrame:
+    """The table of some markers of one phenotype, its classes brought together."""
+    numbers = [trial.number for trial in trials]
+    each = [
+        _table(study, candidates, number, score, columns)
+        for number, score in zip(numbers, scores, strict=True)
+    ]
+    known = study.targets[numbers[0]].known
+    residual = np.stack([np.asarray(trial.fits[0].residual)[known] for trial in trials])
+    return join_classes(each, [study.targets[n].label for n in numbers], residual)
 
 
 def _fits(
@@ -174,22 +204,24 @@ def _scores(
 def _given(
     study: Study,
     candidates: Candidates,
-    trial: Trial,
+    trials: Sequence[Trial],
     kin: Kin,
     channels: Channels,
     columns: np.ndarray,
     leads: np.ndarray,
 ) -> pd.DataFrame:
-    """The table of some markers, given the channels of others in full."""
-    known = study.targets[trial.number].known
+    """The table of some markers of one phenotype, given the channels of others in full."""
+    known = study.targets[trials[0].number].known
     basis = orthonormal(np.concatenate(list(leads * known[:, None]), axis=1))
     given = np.zeros((len(basis), next(w for w in WIDTHS if w >= basis.shape[1])), np.float32)
     given[:, : basis.shape[1]] = basis
-    fits = [fit._replace(given=jnp.asarray(given)) for fit in trial.fits]
     width = len(columns)
     likeness = along(np.asarray(channels.values)[:, :, :width], kin)
-    scores = _scores(study, trial._replace(fits=fits), channels, likeness, width)
-    return _table(study, candidates, trial.number, scores, columns)
+    scores = []
+    for trial in trials:
+        fits = [fit._replace(given=jnp.asarray(given)) for fit in trial.fits]
+        scores.append(_scores(study, trial._replace(fits=fits), channels, likeness, width))
+    return _joined(study, candidates, trials, scores, columns)
 
 
 def _table(
@@ -213,6 +245,7 @@ def _table(
     return pd.DataFrame(
         {
             "log_p": log_p,
+            "z": normal_deviates(scores.z[0, 0], freedom=freedom, exact=scores.exact[0, 0]),
             "score": deviate(log_p),
             "effect": slope / target.information,
             "stability": scores.stability[0],

@@ -16,13 +16,14 @@ from genodl.screen.channels import Channels
 LEAD = np.log(1e-4)  # a weaker marker casts no shadow worth taking out
 DOUBTFUL = np.log(0.05)  # a marker above is no discovery either way
 SHADOW = 0.1  # what a lead adds to the chi-square of a marker in its shadow
+RENEWED = ("log_p", "score", "effect", "effect_class")
 Retest = Callable[[Channels, np.ndarray, np.ndarray], pd.DataFrame]
 
 
 def given_stronger(
     study: Study, modality: str, table: pd.DataFrame, near: sp.csr_matrix, retest: Retest
 ) -> pd.DataFrame:
-    """The table of one target, its markers tested given the stronger loci they are in LD with.
+    """The table of one phenotype, its markers tested given the stronger loci they are in LD with.
 
     From the best marker down each free one becomes the lead of a locus, as in `rank.loci.clump`;
     the markers outside the locus that correlate with the lead, at whatever distance on the contig,
@@ -43,7 +44,7 @@ def given_stronger(
     if not near.nnz:
         return table
     contig = study.cohort.modalities[modality].var["contig"].to_numpy()
-    columns = {name: table[name].to_numpy(copy=True) for name in ("log_p", "score", "effect")}
+    columns = {name: table[name].to_numpy(copy=True) for name in RENEWED if name in table}
     log_p, free = columns["log_p"], np.ones(len(table), bool)
     leads: dict[str, list[int]] = {}
     while True:

@@ -22,7 +22,6 @@ from genodl.pipeline.predict import assessed, predictions
 from genodl.pipeline.study import Study, prepare
 from genodl.pipeline.tables import neighbours, rank
 from genodl.rank.calibration import inflation, self_check
-from genodl.rank.classes import join_classes
 from genodl.screen.residual import Target
 from genodl.values import Cohort
 
@@ -76,7 +75,7 @@ def discover(
     scanned = panel(study, config)
     joint, own, deeps = _learn(study, candidates, scanned, config, track)
     among = kin(study, config.group)
-    tables: list[dict[str, pd.DataFrame]] = [{} for _ in study.targets]
+    tables: list[dict[str, pd.DataFrame]] = [{} for _ in study.families]
     near = {
         c.modality: neighbours(study, c.modality, config)
         for c in track(candidates, "finding neighbours in LD", len(candidates))
@@ -89,8 +88,8 @@ def discover(
         for table, found in zip(tables, tested, strict=True):
             table[c.modality] = found
     ranked = [
-        rank(study.targets[family[0]].name, _joined(study, tables, family), near, study)
-        for family in study.families
+        rank(study.targets[family[0]].name, table, near, study)
+        for family, table in zip(study.families, tables, strict=True)
     ]
     return _found(study, config, covariates, ranked, scanned, joint, deeps)
 
@@ -176,17 +175,6 @@ def _pairs(
                 mend='give ("time", "event")',
             )
     return [(str(time), str(event)) for time, event in given]
-
-
-def _joined(
-    study: Study, tables: list[dict[str, pd.DataFrame]], family: Sequence[int]
-) -> dict[str, pd.DataFrame]:
-    """The marker tables of one phenotype by modality, its classes brought together."""
-    labels = [study.targets[i].label for i in family]
-    return {
-        modality: join_classes([tables[i][modality] for i in family], labels)
-        for modality in tables[family[0]]
-    }
 
 
 def _title(target: Target) -> str:

@@ -167,9 +167,7 @@ def log_p_value(
     """
     parts, used = [], []
     for view, z in enumerate(views):
-        normal = np.sign(z) * -ndtri_exp(_log_tail(np.abs(np.asarray(z, float)), freedom))
-        if exact is not None:
-            normal = np.where(np.isfinite(exact[view]), exact[view], normal)
+        normal = normal_deviates(z, freedom=freedom, exact=None if exact is None else exact[view])
         one = np.log(2) + stats.norm.logsf(np.abs(normal[0]))
         two = -(normal[0] ** 2 + normal[1] ** 2) / 2
         parts += [one, two, stats.norm.logsf(normal[2])]
@@ -178,6 +176,17 @@ def log_p_value(
     part, marker = np.nonzero(chosen)
     weight = np.array(WEIGHTS)[part % len(WEIGHTS)]
     return cauchy_combination(np.stack(parts)[chosen], marker, active.shape[1], weight=weight)
+
+
+def normal_deviates(z: np.ndarray, *, freedom: int, exact: np.ndarray | None = None) -> np.ndarray:
+    """Scores as signed normal deviates of the same p-value, of the shape of `z`.
+
+    Parameters
+    ----------
+    z, freedom, exact : of one view, see `log_p_value`
+    """
+    normal = np.sign(z) * -ndtri_exp(_log_tail(np.abs(np.asarray(z, float)), freedom))
+    return normal if exact is None else np.where(np.isfinite(exact), exact, normal)
 
 
 def _log_tail(t: np.ndarray, freedom: int) -> np.ndarray:
