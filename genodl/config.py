@@ -12,6 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from genodl.errors import InputError, nearest
 
 KindAsked = Literal["auto", "quantitative", "binary", "multiclass", "survival"]
+Null = Literal["score", "permutation", "knockoff"]
 MODELS = ("auto", "linear", "mlp")
 LATER_MODELS = ("pathway", "cnn", "lstm", "gru", "attention", "fusion")
 
@@ -37,6 +38,9 @@ class DiscoverConfig:
     locus_r2, locus_window : LD (r2) and distance (bp) within which variants form one locus
     checks : permuted replicates of the self-check, shared among the phenotypes
     min_class : samples that a class of a multiclass phenotype needs for a test of its own
+    null : where p- and q-values come from: the score test; "permutation", p-values from `checks`
+        replicates of each phenotype within strata of the covariates; "knockoff", q-values of loci
+        from the knockoff filter
     """
 
     kind: KindAsked = "auto"
@@ -57,6 +61,7 @@ class DiscoverConfig:
     locus_window: int = 3_000_000
     checks: int = 5
     min_class: int = 20
+    null: Null = "score"
 
     # read by pydantic's TypeAdapter
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -86,6 +91,7 @@ class DiscoverConfig:
                     mend="change it",
                 )
         _check_kind(self.kind)
+        _check_null(self.null, self.checks)
         _check_model(self.model)
 
 
@@ -95,6 +101,21 @@ def _check_kind(kind: str) -> None:
     if kind not in known:
         raise InputError(
             f"no kind named {kind!r}", where="option kind", mend=f"use one of {', '.join(known)}"
+        )
+
+
+def _check_null(null: str, checks: int) -> None:
+    """Refuse a null that is unknown, or permutations of which none are made."""
+    known = get_args(Null)
+    if null not in known:
+        raise InputError(
+            f"no null named {null!r}", where="option null", mend=f"use one of {', '.join(known)}"
+        )
+    if null == "permutation" and not checks:
+        raise InputError(
+            "permutation is asked for with 0 replicates",
+            where="option checks",
+            mend="ask for 1 or more --checks",
         )
 
 

@@ -12,6 +12,7 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
@@ -128,6 +129,205 @@ def test_the_demo_is_counted_as_it_counts_itself():
         "false_loci": 1,
         "realised_fdr": 0.5,
     }
+
+
+def lone(*members: int):
+    """A cause that is one marker."""
+    within = np.array(members)
+    return script("_trial").Cause(within, np.zeros(0, int), np.zeros(0, int))
+
+
+def locus(lead: int, *others: int):
+    return script("_recovery_score").Locus(lead, np.array([lead, *others]))
+
+
+def test_a_ranking_is_clumped_greedily_and_other_markers_stand_alone():
+    near = csr_matrix(np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]]))
+    # marker 3 is no variant; the middle variant leads and takes both its neighbours
+    found = script("_recovery_score").loci(np.array([1.0, 5.0, 2.0, 3.0]), near)
+    assert [(each.lead, sorted(each.members)) for each in found] == [(1, [0, 1, 2]), (3, [3])]
+
+
+def test_average_precision_of_loci_is_as_worked_by_hand():
+    score = script("_recovery_score")
+    ranked = [locus(0), locus(5), locus(1, 2), locus(3), locus(6), locus(4)]
+    causes = [lone(0), lone(1), lone(2), lone(4), lone(9)]
+    said = score.claims(ranked, causes)
+    assert list(said.new) == [1, 0, 2, 0, 0, 1]
+    assert not said.duplicate.any()
+    # precisions 1, 2/3 (finds two), 3/6; the fifth cause is never found
+    expected = (1 + 2 * 2 / 3 + 3 / 6) / 5
+    assert score.average_precision(said) == pytest.approx(expected)
+
+
+def test_a_locus_that_sees_claimed_causes_alone_counts_neither_way_or_as_false():
+    score, cause = script("_recovery_score"), script("_trial").Cause
+    # markers 1 and 2 are in LD with the cause 0, marker 7 is a transcript like transcript 8
+    causes = [
+        cause(np.array([0]), np.array([1, 2]), np.zeros(0, int)),
+        cause(np.array([8]), np.zeros(0, int), np.array([7])),
+    ]
+    said = score.claims([locus(1), locus(2), locus(7), locus(8), locus(3)], causes)
+    assert list(said.new) == [1, 0, 0, 1, 0]
+    assert list(said.duplicate) == [False, True, True, False, False]
+    assert score.average_precision(said) == 1
+    assert score.average_precision(said, duplicates_false=True) == pytest.approx((1 + 2 / 4) / 2)
+    found = score.discoveries(said, 5)
+    assert found == {"selected": 5, "power": 1.0, "fdp": 1 / 3, "fdp_strict": 3 / 5}
+    assert score.discoveries(said, 0) == {"selected": 0, "power": 0, "fdp": 0, "fdp_strict": 0}
+
+
+def test_a_marker_in_ld_of_a_cause_hits_as_a_lead_and_not_as_a_member():
+    score, cause = script("_recovery_score"), script("_trial").Cause
+    causes = [cause(np.array([0]), np.array([1]), np.zeros(0, int))]
+    assert list(score.claims([locus(3, 1)], causes).new) == [0]
+    assert list(score.claims([locus(1, 3)], causes).new) == [1]
+
+
+def test_peers_select_loci_by_bonferroni_within_and_benjamini_hochberg_between():
+    score = script("_recovery_score")
+    p_value = np.array([0.01, 0.5, 0.09, 0.5, 0.4])
+    ranked = [locus(0, 1, 3), locus(2), locus(4)]  # least p-values 0.03, 0.09, 0.4
+    assert score.selected_by_p(ranked, p_value, fdr=0.1) == 1
+    assert score.selected_by_p(ranked, p_value, fdr=0.15) == 2
+
+
+def test_concordance_counts_comparable_pairs():
+    concordance = script("_recovery_score").concordance
+    time, event = [1.0, 2.0, 3.0], [1, 0, 1]
+    # the pairs (1, 2) and (1, 3) are comparable; equal risks count one half
+    assert concordance(time, event, np.array([3.0, 1.0, 2.0])) == 1
+    assert concordance(time, event, np.array([1.0, 1.0, 2.0])) == 0.25
+
+
+def cell(contender: str, replicate: int, ap: float, **more: float) -> dict:
+    place = {"regime": "products", "h2": 0.2, "variants": 2000, "replicate": replicate}
+    return {**place, "contender": contender, "ap": ap, "ap_strict": ap, **more}
+
+
+def test_genodl_is_held_to_the_best_peer_of_the_same_replicates():
+    table = script("_recovery_table")
+    cells = [cell("genodl", 0, 0.9), cell("genodl", 1, 0.7), cell("genodl", 2, 0.1)]
+    cells += [cell("a", 0, 0.5), cell("a", 1, 0.7), cell("b", 0, 0.9), cell("b", 1, 0.2)]
+    cells += [{**cell("c", 0, 0), "ap": None, "ap_strict": None, "skipped": "absent"}]
+    (entry,) = table.summary(cells)
+    assert entry["skipped"] == {"c": "absent"}
+    against = entry["against"]["ap"]
+    assert against["best_peer"] == "a"
+    assert against["ratio"] == pytest.approx(0.8 / 0.6)
+    assert against["difference"]["mean"] == pytest.approx(0.2)
+    judged = table.criteria([entry], quick=False)
+    assert judged["products, h2 0.2, 2000 variants: ap over the best peer's"]["at_least"] == 1.3
+    assert not judged["products, h2 0.2, 2000 variants: ap"]["met"]
+
+
+def test_an_interval_is_students():
+    found = script("_recovery_table").interval([1.0, 2.0, 3.0, None])
+    half = 4.302652729911275 / np.sqrt(3)
+    assert found == pytest.approx({"mean": 2, "low": 2 - half, "high": 2 + half, "n": 3})
+    assert script("_recovery_table").interval([1.0]) == {
+        "mean": 1,
+        "low": None,
+        "high": None,
+        "n": 1,
+    }
+
+
+@pytest.fixture(scope="module")
+def people():
+    """People like those of a replicate, without the coalescent: blocks of correlated variants."""
+    cohorts = script("_cohorts")
+    rng = np.random.default_rng(901)
+
+    def variants(count: int, low: float, high: float, gene: np.ndarray):
+        share = np.repeat(rng.uniform(low, high, count // 2), 2)
+        twin = rng.random((cohorts.SAMPLES, 2, count // 2)).repeat(2, axis=2)
+        own = rng.random((cohorts.SAMPLES, 2, count))
+        mixed = np.where(rng.random(own.shape) < 0.8, twin, own)
+        dosage = (mixed < share).sum(axis=1).astype(np.int8)
+        contig = np.sort(np.arange(count) * 4 // count).astype(str)
+        return cohorts.Variants(dosage, contig, np.arange(count) * 2000 + 1, gene)
+
+    plain = np.full(600, -1)
+    rare = variants(200, 0.01, 0.019, np.repeat(np.arange(10), 20))
+    typed, hidden = variants(600, 0.06, 0.45, plain), variants(600, 0.06, 0.45, plain)
+    # hidden variants are copies of typed ones with errors, one base pair aside
+    wrong = rng.random(typed.dosage.shape) < 0.1
+    copied = np.where(wrong, hidden.dosage, typed.dosage)
+    hidden = typed._replace(dosage=copied, pos=typed.pos + 1)
+    other = np.random.default_rng(7)
+    return cohorts.Draw(typed, hidden, rare, cohorts._expression(other), cohorts._samples(other))
+
+
+@pytest.mark.parametrize("name", script("_regimes").REGIMES)
+def test_a_regime_has_the_heritability_asked_for_and_another_phenotype_each_time(name, people):
+    made = {r: script("_trial").trial(name, people, h2=0.4, replicate=r) for r in (901, 902)}
+    kind = script("_regimes").REGIMES[name].kind
+    latent = np.pi**2 / 6 if kind == "survival" else 0.6
+    for each in made.values():
+        signal = each.signal.var()
+        assert signal / (signal + latent) == pytest.approx(0.4, abs=1e-6)
+        assert each.causes
+    again = script("_trial").trial(name, people, h2=0.4, replicate=901)
+    pd.testing.assert_frame_equal(again.samples, made[901].samples)
+    column = "time" if kind == "survival" else "trait"
+    if kind == "quantitative":
+        table = made[901].samples
+        design = np.column_stack(
+            [np.ones(len(table)), made[901].signal, script("_contender").design(made[901])[:, 1:]]
+        )
+        left = table[column] - design @ np.linalg.lstsq(design, table[column], rcond=None)[0]
+        # noise of variance 1 - h2, and the signal enters with slope 1
+        assert left.var() == pytest.approx(0.6, rel=0.03)
+    elif kind == "binary":
+        prevalence = script("_regimes").REGIMES[name].prevalence
+        assert made[901].samples["trait"].mean() == pytest.approx(prevalence, abs=0.002)
+    else:
+        assert made[901].samples["event"].mean() == pytest.approx(0.4, abs=0.01)
+    assert not np.array_equal(made[901].samples[column], made[902].samples[column])
+
+
+@pytest.mark.parametrize("name", script("_regimes").REGIMES)
+def test_contenders_see_no_trace_of_the_causes(name, people):
+    made = script("_trial").trial(name, people, h2=0.4, replicate=901)
+    measured = {"time", "event"} if made.kind == "survival" else {"trait"}
+    assert set(made.samples) == measured | set(made.covariates)
+    assert len(set(made.names)) == len(made.names)
+    if name == "untyped":
+        assert not set(people.hidden.names) & set(made.names)
+    # markers are the same whatever is planted
+    other = script("_trial").trial(name, people, h2=0.4, replicate=902)
+    np.testing.assert_array_equal(made.variants.dosage, other.variants.dosage)
+    assert {len(c.within) for c in made.causes} != {0}
+
+
+def test_pure_products_have_no_lower_orders():
+    rng = np.random.default_rng(0)
+    a, b, c = rng.integers(0, 3, (3, 500)).astype(float)
+    found = script("_regimes")._pure(a, b, c)
+    assert found.var() == pytest.approx(1)
+    lower = np.stack([a, b, c, *[standard(x) * standard(y) for x, y in ((a, b), (a, c), (b, c))]])
+    np.testing.assert_allclose(lower @ found, 0, atol=1e-8)
+
+
+def standard(values: np.ndarray) -> np.ndarray:
+    return (values - values.mean()) / values.std()
+
+
+def test_an_untyped_cause_is_found_through_its_tags(people):
+    made = script("_trial").trial("untyped", people, h2=0.4, replicate=901)
+    score = script("_recovery_score")
+    for cause in made.causes:
+        said = score.claims([locus(int(cause.within[0]))], [cause])
+        assert list(said.new) == [1]
+
+
+@pytest.mark.parametrize("name", ["additive", "expression_u"])
+def test_the_lasso_finds_what_is_strong_and_predicts_out_of_fold(name, people):
+    made = script("_trial").trial(name, people, h2=0.4, replicate=901)
+    said = script("recovery").scored(script("_peer_lasso").lasso(made, dominance=True), made)
+    assert said["ap"] > 0.5
+    assert said["prediction"] > 0.3
 
 
 def test_a_bound_includes_itself():

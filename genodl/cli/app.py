@@ -97,6 +97,7 @@ def discover(
     members: options.Members = None,
     fdr: options.Fdr = None,
     checks: options.Checks = None,
+    null: options.Null = None,
     seed: options.RunSeed = None,
     config: options.Config = None,
 ) -> None:
@@ -108,7 +109,7 @@ def discover(
     chosen = settings.read(
         config,
         **{"pcs": pcs, "group": group, "kind": kind, "model": model, "folds": folds},
-        **{"members": members, "fdr": fdr, "checks": checks, "seed": seed},
+        **{"members": members, "fdr": fdr, "checks": checks, "null": null, "seed": seed},
     )
     inputs = run.Inputs(
         samples=samples,

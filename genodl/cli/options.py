@@ -42,6 +42,9 @@ Folds = Annotated[int | None, Option(help="Folds [default: 10].")]
 Members = Annotated[int | None, Option(help="Networks a fold [default: 8].")]
 Fdr = Annotated[float | None, Option(help="False discovery rate reported [default: 0.1].")]
 Checks = Annotated[int | None, Option(help="Permuted replicates of the self-check [default: 5].")]
+Null = Annotated[
+    str | None, Option(help="score, permutation or knockoff: source of p and q [default: score].")
+]
 RunSeed = Annotated[int | None, Option("--seed", help="Seed of everything random [default: 0].")]
 Config = Annotated[Path | None, Option(help="Settings as TOML; options win over them.")]
 

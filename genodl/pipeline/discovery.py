@@ -16,8 +16,10 @@ from genodl.pipeline.found import Found
 from genodl.pipeline.interact import Panel, interact, panel
 from genodl.pipeline.interactions import interactions
 from genodl.pipeline.kin import kin
+from genodl.pipeline.knock import Groups, cliques, from_knockoffs, groups
 from genodl.pipeline.learn import Candidates, Deep, Linear, screen, sparse
 from genodl.pipeline.networks import deepen
+from genodl.pipeline.permute import from_permutations
 from genodl.pipeline.predict import assessed, predictions
 from genodl.pipeline.study import Study, prepare
 from genodl.pipeline.tables import neighbours, rank
@@ -80,6 +82,10 @@ def discover(
         c.modality: neighbours(study, c.modality, config)
         for c in track(candidates, "finding neighbours in LD", len(candidates))
     }
+    grouped: dict[str, Groups] = {}
+    if config.null == "knockoff":
+        grouped = {m: groups(study, m, close) for m, close in near.items()}
+        near = {m: cliques(each.group) for m, each in grouped.items()}
     for c in candidates:
         mine, close = own[c.modality], near[c.modality]
         tested = attribution_test(
@@ -91,6 +97,12 @@ def discover(
         rank(study.targets[family[0]].name, table, near, study)
         for family, table in zip(study.families, tables, strict=True)
     ]
+    if config.null == "permutation":
+        ranked = from_permutations(
+            study, ranked, null=[study.targets[f[0]].null for f in study.families]
+        )
+    if config.null == "knockoff":
+        ranked = from_knockoffs(study, ranked, grouped, config)
     return _found(study, config, covariates, ranked, scanned, joint, deeps)
 
 

@@ -7,10 +7,9 @@ import pandas as pd
 
 from genodl.cohort.presence import VARIANTS
 from genodl.cohort.relatives import MOST, relatives
-from genodl.pipeline.study import Study, as_float
+from genodl.pipeline.study import Study
 from genodl.rank.resemblance import Kin, membership, resemblance, shares, variance_ratio
 from genodl.rank.test import Fits
-from genodl.screen.channels import WINSOR, encode
 
 
 def kin(study: Study, group: str | None) -> Kin:
@@ -61,9 +60,8 @@ def _genotypes(study: Study) -> tuple[np.ndarray, np.ndarray]:
     if VARIANTS not in study.cohort.modalities:
         return np.zeros((len(study.basis), 0), np.float32), np.zeros(0, object)
     markers = study.cohort.modalities[VARIANTS]
-    chosen = slice(None, None, -(-markers.n_vars // MOST))
-    laid = study.folded.lay(as_float(markers, chosen, variants=True))
-    channels = encode(laid, study.folded.present, study.basis, WINSOR)
+    chosen = np.arange(0, markers.n_vars, -(-markers.n_vars // MOST))
+    channels = study.channels(VARIANTS, chosen, size=len(chosen))
     return np.asarray(channels.values[0]), markers.var["contig"].to_numpy()[chosen]
 
 

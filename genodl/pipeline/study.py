@@ -109,9 +109,13 @@ def prepare(
     losses = (*cohort.losses, *losses, *(loss for p in read for loss in _rare(p)))
     cohort = Cohort(cohort.modalities, cohort.samples, losses)
     made = [targets(p, laid, folded, family=i) for i, p in enumerate(read)]
-    for i in range(config.checks):
+    # an empirical null needs replicates of each phenotype, a self-check some of any
+    empirical = config.null == "permutation"
+    strata = folded.lay(_cells(design)) if empirical else None
+    for i in range(config.checks * (len(read) if empirical else 1)):
         chosen, seed = read[i % len(read)], config.seed * 1_000 + i + 1
-        made.append(permuted(chosen, laid, folded, seed=seed, family=len(read) + i))
+        family = len(read) + i
+        made.append(permuted(chosen, laid, folded, seed=seed, family=family, strata=strata))
     basis = covariate_projection(laid)
     return Study(cohort, folded, laid, tuple(names), basis, sum(made, ()))
 
@@ -147,6 +151,14 @@ def _rare(found: Phenotype) -> Iterator[Loss]:
         named = ", ".join(map(repr, found.rare))
         reason = f"{found.name!r} is {named}: too few for a test, kept among the rest of each class"
         yield Loss("samples", count, reason)
+
+
+def _cells(design: np.ndarray) -> np.ndarray:
+    """Samples alike in every 0/1 column, int (samples,); the small cells are one."""
+    levels = design[:, np.isin(design, (0, 1)).all(0)]
+    cell = np.unique(levels, axis=0, return_inverse=True)[1].ravel()
+    small = np.bincount(cell)[cell] < SMALLEST_CLASS
+    return np.where(small, -1, cell)
 
 
 def _components(cohort: Cohort, config: DiscoverConfig) -> np.ndarray:

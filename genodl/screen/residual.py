@@ -124,11 +124,17 @@ def targets(
 
 
 def permuted(
-    phenotype: Phenotype, covariates: np.ndarray, folded: Folded, *, seed: int, family: int = 0
+    phenotype: Phenotype,
+    covariates: np.ndarray,
+    folded: Folded,
+    *,
+    seed: int,
+    family: int = 0,
+    strata: np.ndarray | None = None,
 ) -> tuple[Target, ...]:
     """A null replicate: the covariates keep their effect, their residuals change owners.
 
-    The residuals of a sample's classes move together.
+    The residuals of a sample's classes move together, within `strata`, int (places,), where given.
 
     Source
     ------
@@ -137,7 +143,8 @@ def permuted(
     laid = _lay(phenotype, folded)
     known = np.isfinite(laid.codes)
     expected = EXPECTED[phenotype.kind](laid, covariates, known).mean[known]
-    order = np.random.default_rng(seed).permutation(int(known.sum()))
+    cells = np.zeros(len(known), int) if strata is None else strata
+    order = _within(cells[known], seed)
     shuffled = expected + (laid.values[known] - expected)[order]
     found = []
     for c, label in enumerate(_labels(phenotype)):
@@ -148,6 +155,16 @@ def permuted(
         (target,) = targets(replicate, covariates, folded, family=family)
         found.append(target._replace(null=True, label=label))
     return tuple(found)
+
+
+def _within(cell: np.ndarray, seed: int) -> np.ndarray:
+    """A random order, int (samples,), in which every place is taken by one of its own cell."""
+    rng = np.random.default_rng(seed)
+    order = np.zeros(len(cell), int)
+    for one in np.unique(cell):
+        mine = np.flatnonzero(cell == one)
+        order[mine] = mine[rng.permutation(len(mine))]
+    return order
 
 
 def _labels(phenotype: Phenotype) -> tuple[str, ...]:

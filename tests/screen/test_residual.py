@@ -258,3 +258,15 @@ def test_a_replicate_of_survival_is_its_martingale_residuals_in_another_order(
     assert null.survival is None
     shuffled = null.values[known] - expected
     assert_allclose(np.sort(shuffled), np.sort(real.marginal[known]), atol=1e-5)
+
+
+def test_residuals_stay_within_their_strata():
+    values = np.arange(40.0)
+    folded = lay_folds(np.arange(40) % 4)
+    ones = folded.lay(np.ones((40, 1)))
+    strata = folded.lay(np.repeat([0, 1], 20))
+    (null,) = permuted(Phenotype("y", "quantitative", values), ones, folded, seed=1, strata=strata)
+    moved = folded.gather(null.values, 40)
+    assert_allclose(np.sort(moved[:20]), values[:20])
+    assert_allclose(np.sort(moved[20:]), values[20:])
+    assert not np.array_equal(moved, values)

@@ -1,0 +1,140 @@
+"""Cells of the recovery benchmark summed up: means with intervals, best peers, criteria."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from _record import at_least, at_most
+from scipy import stats
+
+MEASURES = ("ap", "ap_strict", "prediction", "power", "fdp", "fdp_strict", "seconds")
+PLACE = ["regime", "h2", "variants"]
+OURS = "genodl"
+INTERACTIONS = ("products", "variant_expression", "variant_covariate", "mixed")
+FACTOR, FACTOR_INTERACTIONS, FACTOR_QUICK = 0.98, 1.3, 0.9
+PRODUCTS_AP, FDR = 0.9, 0.1
+
+
+def interval(values: Sequence[float]) -> dict[str, Any]:
+    """Mean with its 95 % interval by Student's t; no interval of a single value.
+
+    Returns
+    -------
+    mean, low, high, n
+    """
+    values = np.asarray([v for v in values if v is not None and np.isfinite(v)], float)
+    if not len(values):
+        return {"mean": None, "low": None, "high": None, "n": 0}
+    mean, low, high = float(values.mean()), None, None
+    if len(values) > 1:
+        half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+        low, high = float(mean - half), float(mean + half)
+    return {"mean": mean, "low": low, "high": high, "n": len(values)}
+
+
+def ours(contender: str) -> bool:
+    """Whether it is genodl or one of its ablations."""
+    return contender.startswith(OURS)
+
+
+def summary(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One entry a regime, h2 and number of variants.
+
+    Parameters
+    ----------
+    cells : results of single cells; those that were skipped are listed with their reason
+
+    Returns
+    -------
+    regime, h2, variants; contenders: name -> measure -> interval; skipped: name -> reason;
+    against: measure -> best peer by its mean over the replicates that both ran, ratio and
+    paired difference
+    """
+    if not cells:
+        return []
+    table = pd.DataFrame(cells)
+    return [
+        {"regime": regime, "h2": float(h2), "variants": int(variants), **_entry(group)}
+        for (regime, h2, variants), group in table.groupby(PLACE, sort=False)
+    ]
+
+
+def _entry(group: pd.DataFrame) -> dict[str, Any]:
+    """The contenders of one regime."""
+    ran = group[group["ap"].notna()] if "ap" in group else group[:0]
+    skipped = group.drop(ran.index)
+    contenders = {
+        name: {m: interval(part[m]) for m in MEASURES if m in part and part[m].notna().any()}
+        for name, part in ran.groupby("contender", sort=False)
+    }
+    against = {m: _against(ran, m) for m in ("ap", "ap_strict", "prediction")}
+    return {
+        "contenders": contenders,
+        "skipped": dict(zip(skipped["contender"], skipped.get("skipped", []), strict=False)),
+        "against": {m: found for m, found in against.items() if found},
+    }
+
+
+def _against(ran: pd.DataFrame, measure: str) -> dict[str, Any] | None:
+    """genodl beside the peer of the best mean, over the replicates that all of them ran."""
+    if measure not in ran:
+        return None
+    wide = ran.pivot(index="replicate", columns="contender", values=measure)
+    wide = wide.dropna(axis=1, how="all").astype(float)
+    peers = [name for name in wide if not ours(name)]
+    if OURS not in wide or not peers:
+        return None
+    wide = wide[[OURS, *peers]].dropna()
+    if wide.empty:
+        return None
+    best = wide[peers].mean().idxmax()
+    top = float(wide[best].mean())
+    difference = interval(wide[OURS] - wide[best])
+    found = float(wide[OURS].mean())
+    return {"best_peer": best, "ratio": found / top if top > 0 else None, "difference": difference}
+
+
+def ablation(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Mean average precision and out-of-fold prediction of genodl with its parts left out."""
+    rows = []
+    for entry in entries:
+        parts = {name: got for name, got in entry["contenders"].items() if ours(name)}
+        if len(parts) < 2:
+            continue
+        row: dict[str, Any] = {name: entry[name] for name in PLACE}
+        for measure in ("ap", "prediction"):
+            row[measure] = {n: got[measure]["mean"] for n, got in parts.items() if measure in got}
+        rows.append(row)
+    return rows
+
+
+def criteria(entries: Sequence[dict[str, Any]], *, quick: bool) -> dict[str, dict]:
+    """What each regime is held to."""
+    found: dict[str, dict] = {}
+    for entry in entries:
+        found |= _judged(entry, quick=quick)
+    return found
+
+
+def _judged(entry: dict[str, Any], *, quick: bool) -> dict[str, dict]:
+    """The criteria of one regime."""
+    label = f"{entry['regime']}, h2 {entry['h2']:g}, {entry['variants']} variants"
+    found: dict[str, dict] = {}
+    least = FACTOR_INTERACTIONS if entry["regime"] in INTERACTIONS else FACTOR
+    least = FACTOR_QUICK if quick else least
+    for measure, bound in (("ap", least), ("prediction", FACTOR_QUICK if quick else FACTOR)):
+        beside = entry["against"].get(measure)
+        if beside and beside["ratio"] is not None:
+            name = f"{label}: {measure} over the best peer's"
+            found[name] = {**at_least(beside["ratio"], bound), "best_peer": beside["best_peer"]}
+    mine = entry["contenders"].get(OURS, {})
+    if entry["regime"] == "products" and entry["h2"] == 0.2 and "ap" in mine:
+        found[f"{label}: ap"] = at_least(mine["ap"]["mean"], PRODUCTS_AP)
+    if "fdp" in mine and not quick:
+        lower = mine["fdp"]["low"]
+        lower = mine["fdp"]["mean"] if lower is None else lower
+        found[f"{label}: lower end of the realised FDR"] = at_most(lower, FDR)
+    return found

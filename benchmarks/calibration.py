@@ -1,0 +1,253 @@
+"""p-values of null markers are uniform, in every setting a geneticist is likely to bring.
+
+Each setting makes cohorts in which some or all markers have nothing to do with the phenotype, runs
+`genodl.discover`, and compares the share of their p-values below four levels with the level. The
+standard error resamples phenotypes, which are independent draws given the genotypes of a
+replicate; markers in LD and what a run has in common stay together in it. A setting passes where
+no share is outside its bounds by more than twice that error; `within` says whether it is inside
+them as it stands.
+
+    python benchmarks/calibration.py [--quick] [--settings a,b] [--work DIR] [--collect]
+
+With --work each finished replicate is kept in DIR, and a later run goes on from there.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import _nulls as nulls
+import numpy as np
+import pandas as pd
+from _nulls import Case, Size
+from _record import options, show
+
+import genodl as gd
+from genodl.config import MODELS
+
+# level -> least and greatest ratio of the share below it to the level
+BOUNDS = {0.05: (0.8, 1.2), 0.01: (0.8, 1.25), 0.001: (0.7, 1.4), 0.0001: (0.5, 2.0)}
+ERRORS = 2.0
+FDR = 0.1
+RESAMPLES = 1_000
+SHARED = {"folds": 5, "members": 0, "checks": 0, "pair_markers": 500}
+BASE, HALF, DEEP = Size(1_000, 4_000, 30), Size(1_000, 4_000, 60), Size(1_000, 8_000, 30)
+QUICK, QUICK_HALF, QUICK_DEEP = Size(600, 2_000, 10), Size(600, 2_000, 20), Size(400, 8_000, 5)
+
+
+class Setting(NamedTuple):
+    """A way to be wrong.
+
+    Attributes
+    ----------
+    make : (seed, size) -> Case
+    full, quick : sizes of a replicate
+    replicates : with genotypes of their own, of the full size
+    """
+
+    make: Callable[[int, Size], Case]
+    full: Size = BASE
+    quick: Size = QUICK
+    replicates: int = 1
+
+
+def deep(*models: str, members: int) -> Setting:
+    """A threshold on odd contigs, and networks."""
+    bent = partial(nulls.partial, h2=0.6, causal=5, bent=True)
+    return Setting(partial(bent, models=models, members=members), DEEP, QUICK_DEEP)
+
+
+SETTINGS: dict[str, Setting] = {
+    "normal": Setting(nulls.normal),
+    "permuted": Setting(nulls.permuted),
+    "permuted cross": Setting(
+        partial(nulls.shuffled, cohort="yeast"), Size(0, 0, 60), Size(0, 0, 8)
+    ),
+    "permuted cell lines": Setting(
+        partial(nulls.shuffled, cohort="gdsc"), Size(0, 0, 160), Size(0, 0, 30)
+    ),
+    "partial null h2 0.2": Setting(partial(nulls.partial, h2=0.2), HALF, QUICK_HALF),
+    "partial null h2 0.4": Setting(partial(nulls.partial, h2=0.4), HALF, QUICK_HALF),
+    "populations with components": Setting(nulls.populations, Size(0, 0, 10), Size(0, 0, 2), 2),
+    "sibships in groups": Setting(partial(nulls.relatives, h2=0.5, grouped=True)),
+    "sibships not told": Setting(partial(nulls.relatives, h2=0.5, grouped=False)),
+    "outbred mice": Setting(partial(nulls.mice, h2=0.5, pcs=10), Size(0, 0, 24), Size(0, 0, 4)),
+    "binary 5 %": Setting(
+        partial(nulls.binary, prevalence=0.05), Size(2_000, 4_000, 30), Size(1_000, 2_000, 10)
+    ),
+    "survival 60 % censored": Setting(
+        partial(nulls.survival, censored=0.6), Size(1_000, 8_000, 1), Size(600, 8_000, 1), 13
+    ),
+    "heavy tails t3": Setting(nulls.student),
+    "log-normal": Setting(nulls.log_normal),
+    "outliers": Setting(nulls.with_outliers),
+    "rare variants": Setting(nulls.rare),
+    "strong LD": Setting(nulls.locus, Size(0, 0, 200), Size(0, 0, 35)),
+    "200 samples": Setting(nulls.normal, Size(200, 4_000, 30), Size(200, 2_000, 10)),
+    "expression": Setting(partial(nulls.expression, variants_too=False)),
+    "expression and variants": Setting(
+        partial(nulls.expression, variants_too=True), Size(1_000, 2_000, 30), Size(600, 1_000, 10)
+    ),
+    "linear": deep("linear", members=0),
+    "mlp 2 members": deep("mlp", members=2),
+    "mlp 8 members": deep("mlp", members=8),
+    "auto 8 members": deep("auto", members=8),
+    "model chosen by validation": deep("linear", "mlp", members=2),
+}
+
+
+def replicate(setting: Setting, *, seed: int, quick: bool) -> dict[str, Any]:
+    """Counts of the p-values of null markers of one run, phenotype by phenotype."""
+    made = setting.make(seed, setting.quick if quick else setting.full)
+    if reason := absent(made):
+        return {"skipped": reason}
+    began = time.perf_counter()
+    asked = {} if "survival" in made.settings else {"phenotype": list(made.phenotypes)}
+    runs = {
+        model: gd.discover(
+            made.cohort, **asked, **{**SHARED, "seed": seed, "model": model, **made.settings}
+        )
+        for model in made.models
+    }
+    counts = [
+        {
+            "phenotype": name,
+            "model": best,
+            "gate": runs[best].performance[name]["gate"],
+            **counted(of(runs[best], name), made),
+        }
+        for name, best in chosen(runs).items()
+    ]
+    return {"seconds": round(time.perf_counter() - began, 1), "counts": counts}
+
+
+def absent(made: Case) -> str:
+    """Why this version cannot run a case, or nothing."""
+    if "survival" in made.settings and "survival" not in inspect.signature(gd.discover).parameters:
+        return "this version does not analyse survival"
+    unknown = [model for model in made.models if model not in MODELS]
+    return f"this version has no model {unknown[0]!r}" if unknown else ""
+
+
+def chosen(runs: dict[str, gd.Found]) -> dict[str, str]:
+    """The model of greatest out-of-fold metric of each phenotype."""
+    names = next(iter(runs.values())).performance
+    return {
+        name: max(runs, key=lambda model: runs[model].performance[name]["deep"]["value"])
+        for name in names
+    }
+
+
+def of(found: gd.Found, phenotype: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Markers and loci of one phenotype."""
+    return tuple(t[t["phenotype"] == phenotype] for t in (found.markers, found.loci))
+
+
+def counted(tables: tuple[pd.DataFrame, pd.DataFrame], made: Case) -> dict[str, Any]:
+    """How many p-values there are, and how many below each level; the least q of null loci."""
+    if made.odd_are_signals:
+        tables = tuple(t[t["contig"].astype(int) % 2 == 0] for t in tables)
+    markers, loci = tables
+    p = markers["p_value"].to_numpy()
+    below = [int((p < level).sum()) for level in BOUNDS]
+    return {"n": len(p), "below": below, "least_q": float(loci["q_value"].min())}
+
+
+def summary(name: str, replicates: list[dict[str, Any]]) -> dict[str, Any]:
+    """Ratios of the shares to the levels with their standard errors."""
+    counts = [each for r in replicates for each in r.get("counts", [])]
+    if not counts:
+        return {"setting": name, "skipped": replicates[0].get("skipped", "not run")}
+    n = np.array([c["n"] for c in counts])
+    below = np.array([c["below"] for c in counts])
+    ratio, error = ratios(n, below)
+    return {
+        "setting": name,
+        "phenotypes": len(counts),
+        "n_p_values": int(n.sum()),
+        "ratio": [round(float(r), 3) for r in ratio],
+        "standard_error": [round(float(e), 3) for e in error],
+        "within": [bool(lo <= r <= hi) for r, (lo, hi) in zip(ratio, BOUNDS.values(), strict=True)],
+        "with_network": int(sum(c["gate"] > 0 for c in counts)),
+        "with_discovery": int(sum(c["least_q"] < FDR for c in counts)),
+        "seconds": round(sum(r["seconds"] for r in replicates), 1),
+    }
+
+
+def ratios(n: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Share below each level over the level, and its bootstrap standard error.
+
+    Parameters
+    ----------
+    n : int, (phenotypes,), p-values of each
+    below : int, (phenotypes, levels), those below each level
+    """
+    levels = np.array(list(BOUNDS))
+    draws = np.random.default_rng(0).integers(len(n), size=(RESAMPLES, len(n)))
+    resampled = below[draws].sum(1) / n[draws].sum(1)[:, None] / levels
+    # none below a level does not mean that none was to be expected
+    least = np.sqrt(levels / n.sum()) / levels if len(n) > 1 else np.inf
+    return below.sum(0) / n.sum() / levels, np.maximum(resampled.std(0), least)
+
+
+def judged(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The criteria of one setting."""
+    rows = zip(BOUNDS.items(), found["ratio"], found["standard_error"], strict=True)
+    return {
+        f"{found['setting']}: p below {level:g} over {level:g}": {
+            "found": ratio,
+            "standard_error": error,
+            "between": [low, high],
+            "met": bool(low - ERRORS * error <= ratio <= high + ERRORS * error),
+        }
+        for (level, (low, high)), ratio, error in rows
+    }
+
+
+def kept(work: Path | None, name: str, setting: Setting, *, seed: int, quick: bool, run: bool):
+    """The replicates of a setting, read where they were kept, else run and kept."""
+    found = []
+    for number in range(1 if quick else setting.replicates):
+        path = work and work / f"{name} {seed + number}{' quick' * quick}.json"
+        if path and path.exists():
+            found.append(json.loads(path.read_text(encoding="utf-8")))
+        elif run:
+            found.append(replicate(setting, seed=seed + number, quick=quick))
+            if path and "skipped" not in found[-1]:
+                partly = path.with_suffix(".partial")
+                partly.write_text(json.dumps(found[-1]), encoding="utf-8")
+                os.replace(partly, path)
+    return found or [{"skipped": "not run"}]
+
+
+def main() -> None:
+    """Measure and print."""
+    given = options(
+        __doc__,
+        seed={"type": int, "default": 0, "help": "of the first replicate"},
+        settings={"default": "", "help": "names, comma separated; all by default"},
+        work={"type": Path, "help": "folder that keeps finished replicates"},
+        collect={"action": "store_true", "help": "run nothing, show what is kept"},
+    )
+    names = [part.strip() for part in given.settings.split(",")] if given.settings else [*SETTINGS]
+    if given.work:
+        given.work.mkdir(parents=True, exist_ok=True)
+    results = []
+    for name in names:
+        made = {"seed": given.seed, "quick": given.quick, "run": not given.collect}
+        results.append(summary(name, kept(given.work, name, SETTINGS[name], **made)))
+    measured = [found for found in results if "ratio" in found]
+    criteria = {key: value for found in measured for key, value in judged(found).items()}
+    levels = list(BOUNDS)
+    show("calibration", quick=given.quick, criteria=criteria, levels=levels, results=results)
+
+
+if __name__ == "__main__":
+    main()
