@@ -17,7 +17,7 @@ CONTIGS = 4
 LENGTHS = {2_000: 2_500_000, 40_000: 8_000_000}  # variants asked for -> bp a contig
 COMMON, RARE = 0.05, (0.005, 0.02)  # minor allele frequencies
 HIDDEN = 1_000  # common variants that are not typed
-GENES, CARRIED, GENE_SPAN = 50, 20, 50_000  # genes of rare variants, variants each, bp
+GENES, CARRIED, GENE_SPAN = 100, 10, 25_000  # genes of rare variants, variants each, bp
 TRANSCRIPTS, MODULES = 500, 20
 TISSUES = ("breast", "colon", "lung", "skin")
 

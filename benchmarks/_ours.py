@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,16 +41,23 @@ def cohort(trial: Trial) -> Any:
     return gd.Cohort(modalities, trial.samples)
 
 
+def asked(trial: Trial, discover: Callable) -> dict[str, Any]:
+    """The phenotype, as `discover` takes it."""
+    if trial.kind != "survival":
+        return {"phenotype": "trait"}
+    if "survival" not in inspect.signature(discover).parameters:
+        raise Absent("genodl does not analyse survival in this version")
+    return {"survival": ("time", "event")}
+
+
 def genodl(trial: Trial, **settings: Any) -> Answer:
     """`genodl.discover`; ranked by the rank of its marker table, its loci at q < FDR its own."""
     import genodl as gd
 
-    if trial.kind == "survival":
-        raise Absent("genodl does not analyse survival in this version")
     rare = RARE if trial.variants.gene.max() >= 0 else {}
     found = gd.discover(
         cohort(trial),
-        phenotype="trait",
+        **asked(trial, gd.discover),
         covariates=list(trial.covariates),
         checks=0,
         **{**rare, **settings},
@@ -64,7 +73,7 @@ def genodl(trial: Trial, **settings: Any) -> Answer:
         for one in chosen.itertuples()
     ]
     predicted = found.predictions.set_index("sample")["deep"].reindex(trial.samples.index)
-    said = found.performance["trait"]
+    (said,) = found.performance.values()
     kept = {m: said[m]["value"] for m in ("covariates", "linear", "deep")}
     kept |= {name: said[name] for name in ("gate", "network_adds", "products_add")}
     return Answer(score, predicted.to_numpy(float), settings=kept, selected=selected)

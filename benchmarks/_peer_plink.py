@@ -80,10 +80,14 @@ def _glm(trial: Trial, folder: Path, model: str) -> np.ndarray:
     if done.returncode:
         raise RuntimeError(f"plink2 failed: {done.stdout[-800:]}{done.stderr[-800:]}")
     (path,) = [p for p in folder.glob("o.trait.glm.*") if p.suffix != ".id"]
-    wanted = {"additive": "ADD", "genotypic": "GENO_2DF", "interaction": "USER_"}[model]
     table = pd.read_csv(path, sep="\t", dtype={"#CHROM": str}, low_memory=False)
-    table = table[table["TEST"].str.startswith(wanted)]
-    return table.set_index("ID")["P"].reindex(trial.variants.names).to_numpy(float)
+    by_test = table.pivot_table(index="ID", columns="TEST", values="P", dropna=False)
+    found = by_test.reindex(trial.variants.names)
+    if model == "interaction":
+        return found[next(c for c in found if c.startswith("USER_"))].to_numpy(float)
+    # without homozygotes of the rarer allele there is no test of two degrees of freedom
+    joint = found["GENO_2DF"] if model == "genotypic" else found["ADD"]
+    return joint.fillna(found["ADD"]).to_numpy(float)
 
 
 def _scan(trial: Trial, *, squares: bool) -> np.ndarray:

@@ -168,8 +168,8 @@ def _response(code: Callable[[np.ndarray], np.ndarray]):
 
 
 def _burden(rng: np.random.Generator, draw: Draw) -> Planted:
-    """Six genes that act in carriers of two rare alleles or more."""
-    genes = rng.choice(draw.rare.gene.max() + 1, 6, replace=False)
+    """Eight genes that act in carriers of two rare alleles or more."""
+    genes = rng.choice(draw.rare.gene.max() + 1, 8, replace=False)
     alleles = minor(draw.rare.dosage)
     carried = np.stack([alleles[:, draw.rare.gene == g].sum(axis=1) for g in genes], axis=1)
     return Planted(_even(rng, (carried >= 2).astype(float)), genes)

@@ -42,7 +42,7 @@ from _trial import FOLDS, Trial, trial
 from genodl.rank.performance import auc, r2
 
 Contender = Callable[[Trial], Answer]
-REVISION = 1  # of the simulation and the scores: cells of another are run again
+REVISION = 2  # of the simulation and the scores: cells of another are run again
 CONTENDERS: dict[str, Contender] = {
     **{name: partial(genodl, **settings) for name, settings in ABLATIONS.items()},
     "plink2": plink2,
