@@ -24,6 +24,7 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 DEPTHS, RATE, ROUNDS, PATIENCE = (1, 2, 4, 6), 0.1, 500, 20
 TREES, FEATURES = 300, (0.03, 0.15)  # of a forest; share of the features a split tries
+INNER = 5  # groups of whole folds that choose depth and rounds
 OBJECTIVES = {
     "quantitative": ("reg:squarederror", "rmse"),
     "binary": ("binary:logistic", "logloss"),
@@ -31,7 +32,7 @@ OBJECTIVES = {
 }
 
 
-def xgboost(trial: Trial, *, depths: Sequence[int] = DEPTHS, inner: int = 5) -> Answer:
+def xgboost(trial: Trial, *, depths: Sequence[int] = DEPTHS, rate: float = RATE) -> Answer:
     """Boosted trees, ranked by mean |SHAP| (TreeSHAP of XGBoost itself) of the model on all.
 
     Depth and number of rounds by cross-validation with early stopping; 80 % of rows and half of
@@ -41,27 +42,27 @@ def xgboost(trial: Trial, *, depths: Sequence[int] = DEPTHS, inner: int = 5) -> 
         import xgboost as xgb
     except ImportError:
         raise Absent("xgboost is not installed") from None
-    forest = _Boosted(xgb, trial)
-    groups = [np.flatnonzero(trial.fold % inner == g) for g in range(inner)]
-    options = [(*forest.tried(groups, depth), depth) for depth in depths]
+    boosted = _Boosted(xgb, trial, rate)
+    groups = [np.flatnonzero(trial.fold % INNER == g) for g in range(INNER)]
+    options = [(*boosted.tried(groups, depth), depth) for depth in depths]
     _, rounds, depth = min(options)
     prediction = np.empty(len(trial.fold))
     held_out = [np.flatnonzero(trial.fold == fold) for fold in np.unique(trial.fold)]
     with ThreadPoolExecutor(THREADS) as pool:
-        found = pool.map(lambda rows: forest.predicted(rows, depth, rounds), held_out)
+        found = pool.map(lambda rows: boosted.predicted(rows, depth, rounds), held_out)
         for rows, values in zip(held_out, found, strict=True):
             prediction[rows] = values
-    shares = forest.shares(depth, rounds)[:, : len(trial.names)]
+    shares = boosted.shares(depth, rounds)[:, : len(trial.names)]
     score = np.abs(shares).mean(axis=0)
-    settings = {"rounds": rounds, "max_depth": depth, "eta": RATE}
+    settings = {"rounds": rounds, "max_depth": depth, "eta": rate}
     return Answer(with_ties_broken(score, trial), prediction, settings=settings)
 
 
 class _Boosted:
     """The matrices of one trial and the models grown on them."""
 
-    def __init__(self, xgb: Any, trial: Trial):
-        self.xgb, self.kind = xgb, trial.kind
+    def __init__(self, xgb: Any, trial: Trial, rate: float):
+        self.xgb, self.kind, self.rate = xgb, trial.kind, rate
         self.covariates, self.y = design(trial), response(trial)
         self.label = _survival_label(trial) if trial.kind == "survival" else self.y
         self.x = np.hstack([markers(trial), self.covariates[:, 1:].astype(np.float32)])
@@ -78,7 +79,7 @@ class _Boosted:
         """A model."""
         goal, metric = OBJECTIVES[self.kind]
         fixed = {"objective": goal, "eval_metric": metric, "seed": 0, "nthread": 1}
-        chosen = {"max_depth": depth, "eta": RATE, "subsample": 0.8, "colsample_bytree": 0.5}
+        chosen = {"max_depth": depth, "eta": self.rate, "subsample": 0.8, "colsample_bytree": 0.5}
         return self.xgb.train(fixed | chosen, matrix, rounds, verbose_eval=False, **more)
 
     def curve(self, held: np.ndarray, depth: int) -> list[float]:

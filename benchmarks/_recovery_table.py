@@ -10,13 +10,14 @@ import pandas as pd
 from _record import at_least, at_most
 from scipy import stats
 
-MEASURES = ("ap", "ap_strict", "prediction", "power", "fdp", "fdp_strict", "seconds")
+MEASURES = ("ap", "ap_strict", "prediction", "power", "fdp", "fdp_strict", "seconds", "cpu_seconds")
 PLACE = ["regime", "h2", "variants"]
 OURS = "genodl"
 TOLD = "plink2_interaction"  # is told which covariates to multiply, as no other peer is
 INTERACTIONS = ("products", "variant_expression", "variant_covariate", "mixed")
 FACTOR, FACTOR_INTERACTIONS, FACTOR_QUICK = 0.98, 1.3, 0.9
 PRODUCTS_AP, FDR = 0.9, 0.1
+WITHOUT_NETWORK, NETWORK_WINS = "genodl_products", 3
 
 
 def interval(values: Sequence[float]) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def summary(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     -------
     regime, h2, variants; contenders: name -> measure -> interval; skipped: name -> reason;
     against: measure -> best peer by its mean over the replicates that both ran, ratio and
-    paired difference; `ap_untold` leaves TOLD out
+    paired difference; `ap_untold` leaves TOLD out, `ap_network` is over genodl without networks
     """
     if not cells:
         return []
@@ -71,8 +72,10 @@ def _entry(group: pd.DataFrame) -> dict[str, Any]:
         name: {m: interval(part[m]) for m in MEASURES if m in part and part[m].notna().any()}
         for name, part in ran.groupby("contender", sort=False)
     }
-    against = {m: _against(ran, m) for m in ("ap", "ap_strict", "prediction")}
-    against["ap_untold"] = _against(ran[ran["contender"] != TOLD], "ap")
+    peers = [name for name in contenders if not ours(name)]
+    against = {m: _against(ran, m, peers) for m in ("ap", "ap_strict", "prediction")}
+    against["ap_untold"] = _against(ran, "ap", [name for name in peers if name != TOLD])
+    against["ap_network"] = _against(ran, "ap", [WITHOUT_NETWORK])
     return {
         "contenders": contenders,
         "skipped": dict(zip(skipped["contender"], skipped.get("skipped", []), strict=False)),
@@ -80,13 +83,13 @@ def _entry(group: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _against(ran: pd.DataFrame, measure: str) -> dict[str, Any] | None:
+def _against(ran: pd.DataFrame, measure: str, peers: Sequence[str]) -> dict[str, Any] | None:
     """genodl beside the peer of the best mean, over the replicates that all of them ran."""
     if measure not in ran:
         return None
     wide = ran.pivot(index="replicate", columns="contender", values=measure)
     wide = wide.dropna(axis=1, how="all").astype(float)
-    peers = [name for name in wide if not ours(name)]
+    peers = [name for name in peers if name in wide]
     if OURS not in wide or not peers:
         return None
     wide = wide[[OURS, *peers]].dropna()
@@ -118,6 +121,10 @@ def criteria(entries: Sequence[dict[str, Any]], *, quick: bool) -> dict[str, dic
     found: dict[str, dict] = {}
     for entry in entries:
         found |= _judged(entry, quick=quick)
+    trained = [e["against"]["ap_network"] for e in entries if "ap_network" in e["against"]]
+    if trained:
+        wins = sum((each["difference"]["low"] or 0) > 0 for each in trained)
+        found["settings in which the network wins"] = at_least(wins, NETWORK_WINS)
     return found
 
 

@@ -223,6 +223,18 @@ def test_genodl_is_held_to_the_best_peer_of_the_same_replicates():
     ]
     assert [bound["at_least"] for bound in bounds] == [0.98, 1.3]
     assert not judged["products, h2 0.2, 2000 variants: ap"]["met"]
+    assert "settings in which the network wins" not in judged
+
+
+def test_the_network_wins_where_its_gain_is_certain():
+    table = script("_recovery_table")
+    cells = [cell("genodl", r, 0.8 + 0.01 * r) for r in range(4)]
+    cells += [cell("genodl_products", r, 0.5) for r in range(4)]
+    (entry,) = table.summary(cells)
+    assert list(entry["against"]) == ["ap_network"]
+    assert table.criteria([entry], quick=False)["settings in which the network wins"]["found"] == 1
+    parts = table.ablation([entry])[0]["ap"]
+    assert parts == pytest.approx({"genodl": 0.815, "genodl_products": 0.5})
 
 
 def test_an_interval_is_students():
