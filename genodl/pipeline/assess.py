@@ -41,7 +41,7 @@ class Trial(NamedTuple):
     number : of the target
     fits : what its folds learnt, for each view
     shares : float64, (sources,), how far the residual of each view follows kin
-    law : of its residual on the covariates
+    law : of its residual on the covariates, each over the spread they foretell
     """
 
     number: int
@@ -91,7 +91,8 @@ def attribution_test(
         fits = [_fits(study, [mine], own[t], t, modality, deeps[t])]
         if len(candidates) > 1:
             fits.append(_fits(study, candidates, joint[t], t, modality, None))
-        law = empirical_law(target.marginal[target.known])
+        fits = [fit._replace(spread=jnp.asarray(target.spread)) for fit in fits]
+        law = empirical_law((target.marginal / np.sqrt(target.spread))[target.known])
         trials.append(Trial(t, fits, [share_of(fit, kin) for fit in fits], law))
     parts: list[list[Scores]] = [[] for _ in trials]
     blocks, markers = study.blocks(modality), study.cohort.modalities[modality].n_vars
@@ -196,7 +197,8 @@ def _scores(
     pairs = zip(tested, trial.shares, strict=True)
     z = np.stack([widen(np.asarray(t.z)[:, :width], likeness, share) for t, share in pairs])
     given = np.asarray(trial.fits[0].given)[known]
-    exact = np.stack([deviates(values, trial.law, each, given=given) for each in z])
+    spread = np.asarray(trial.fits[0].spread)[known]
+    exact = np.stack([deviates(values, trial.law, each, given=given, spread=spread) for each in z])
     first, stable = (np.asarray(v)[None, :width] for v in (tested[0].slope, tested[0].stability))
     return Scores(z, exact, first, stable, np.asarray(channels.active)[:, :width])
 

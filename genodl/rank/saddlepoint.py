@@ -55,7 +55,12 @@ def empirical_law(residual: np.ndarray) -> Law:
 
 
 def deviates(
-    channels: np.ndarray, law: Law, z: np.ndarray, *, given: np.ndarray | None = None
+    channels: np.ndarray,
+    law: Law,
+    z: np.ndarray,
+    *,
+    given: np.ndarray | None = None,
+    spread: np.ndarray | None = None,
 ) -> np.ndarray:
     """Signed normal deviates of the scores that few samples carry, nan elsewhere, (3, markers).
 
@@ -65,6 +70,7 @@ def deviates(
     law : of the residual of the phenotype on the covariates
     z : float, (3, markers), see `genodl.rank.test.Tested`; the last row is left alone
     given : float32, (samples, columns), orthonormal, taken out of the channels first
+    spread : float, (samples,), variances that the law has been freed of
     """
     found = np.full(z.shape, np.nan)
     for row in (0, 1):
@@ -76,7 +82,10 @@ def deviates(
             # z has the marker's own slope out of its error, the score under the null has it in
             wald = z[row, chosen[few]]
             score = wald / np.sqrt(1 + wald**2 / len(direction))
-            log_p = log_tail(direction[:, few], law, score)
+            carried = direction[:, few]
+            if spread is not None:
+                carried = carried * np.sqrt(spread)[:, None]
+            log_p = log_tail(carried, law, score)
             found[row, chosen[few]] = np.sign(z[row, chosen[few]]) * -ndtri_exp(log_p - np.log(2))
     return found
 

@@ -39,6 +39,8 @@ class Fits(NamedTuple):
     inputs : float32, (places, inputs), the additive channel of those inputs
     given : float32, (places, columns), orthonormal, what a marker is tested given in full: the
         channels of stronger loci near it; columns of 0 give nothing
+    spread : float32, (places,), variance of each residual that the covariates foretell, over its
+        mean, see `screen.residual.Target`; 1 where all are alike
     """
 
     residual: jax.Array
@@ -50,6 +52,7 @@ class Fits(NamedTuple):
     attributed: jax.Array
     inputs: jax.Array
     given: jax.Array
+    spread: jax.Array | float = 1.0
 
 
 class Tested(NamedTuple):
@@ -128,14 +131,15 @@ def _likeness(channels: Channels, others: jax.Array) -> jax.Array:
 def _score(direction: jax.Array, residual: jax.Array, fits: Fits) -> jax.Array:
     """Covariance of a direction with the residual over its standard error, (markers,).
 
-    The variance is the sandwich, shrunk to the plain one where few samples carry the direction,
-    since their own few residuals tell little. The direction's slope is taken out first, so that a
-    strong effect does not hide itself.
+    The variance is the sandwich, shrunk to that which the covariates foretell where few samples
+    carry the direction, since their own few residuals tell little. The direction's slope is taken
+    out first, so that a strong effect does not hide itself.
     """
     covariance = (direction * residual).sum(0)
     power = (direction**2).sum(0)
     rest = residual - direction * covariance / jnp.maximum(power, 1e-30)
-    plain = (rest**2).sum(0) / fits.freedom * power
+    foretold = jnp.reshape(fits.spread, (-1, 1))
+    plain = (rest**2).sum(0) / fits.freedom * (direction**2 * foretold).sum(0)
     sandwich = (direction**2 * rest**2).sum(0) * fits.known.sum() / fits.freedom
     carriers = power**2 / jnp.maximum((direction**4).sum(0), 1e-30)
     weight = carriers / (carriers + SANDWICH_CARRIERS)

@@ -13,6 +13,7 @@ from genodl.screen.layout import Folded
 from genodl.values import Phenotype
 
 LEAST_TRAINING_ROWS = 10
+LEAST_SPREAD = 0.05  # an event where none was expected is not taken for more than a handful
 PENALTY = 100.0  # inverse, on standardised covariates: keeps separated classes finite
 
 
@@ -48,6 +49,9 @@ class Target(NamedTuple):
         over samples: a slope of the residual over it is a one-step estimate in the unit of the
         linear predictor (the phenotype's unit, log odds or log hazard)
     survival : follow-up, of a survival phenotype
+    spread : float32, (places,), variance of each sample's residual that the covariates foretell,
+        over its mean: a case is more likely where they say so. 1 where the phenotype is
+        quantitative
     """
 
     name: str
@@ -60,6 +64,7 @@ class Target(NamedTuple):
     label: str = ""
     information: float = 1.0
     survival: Survival | None = None
+    spread: np.ndarray | float = 1.0
 
     @property
     def known(self) -> np.ndarray:
@@ -106,6 +111,7 @@ def targets(
     residual = np.where(known[:, None, None], residual, 0).astype(np.float32)
     marginal = np.where(known[:, None], laid.values - whole.mean, 0).astype(np.float32)
     information = INFORMATION[phenotype.kind](whole.mean[known])
+    spread = _spread(phenotype.kind, laid, covariates, whole.mean)
     return tuple(
         Target(
             phenotype.name,
@@ -118,6 +124,7 @@ def targets(
             label,
             float(information[c]),
             _survival(laid, each),
+            spread[:, c],
         )
         for c, label in enumerate(_labels(phenotype))
     )
@@ -181,6 +188,20 @@ def _lay(phenotype: Phenotype, folded: Folded) -> _Laid:
     if phenotype.event is None:
         return _Laid(codes[:, None], codes, None)
     return _Laid(folded.lay_with_nan(phenotype.event)[:, None], codes, codes)
+
+
+def _spread(kind: str, laid: _Laid, covariates: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Variances of the residuals given the covariates, over their mean, (places, components)."""
+    if kind == "quantitative":
+        return np.ones(mean.shape, np.float32)
+    known = np.isfinite(laid.codes)
+    variance = mean * (1 - mean)
+    if kind == "survival":
+        # the square of a martingale is expected to be the expected number of events
+        event = laid._replace(codes=laid.values[:, 0])
+        variance = _by_logistic(event, covariates, known).mean
+    average = variance[known].mean(0)
+    return np.maximum(variance / average, LEAST_SPREAD).astype(np.float32)
 
 
 def _survival(laid: _Laid, each: list[_Expected]) -> Survival | None:

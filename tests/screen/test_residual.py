@@ -270,3 +270,27 @@ def test_residuals_stay_within_their_strata():
     assert_allclose(np.sort(moved[:20]), values[:20])
     assert_allclose(np.sort(moved[20:]), values[20:])
     assert not np.array_equal(moved, values)
+
+
+def test_the_spread_foretells_the_variance_of_the_residuals(folded):
+    # where the covariate says few events, residuals are small, in cases and in follow-up alike
+    rng = np.random.default_rng(8)
+    x = rng.standard_normal(SAMPLES * 20)
+    laid = lay_folds(np.arange(len(x)) % 5)
+    design = laid.lay(np.column_stack([np.ones(len(x)), x]))
+    time, end = rng.exponential(np.exp(-x - 1)), rng.exponential(0.2, len(x))
+    case = (x - 2 + rng.logistic(size=len(x)) > 0).astype(float)
+    seen = (time <= end).astype(float)
+    for phenotype in (
+        Phenotype("case", "binary", case, ("0", "1")),
+        Phenotype("time,event", "survival", np.minimum(time, end), event=seen),
+        Phenotype("dose", "quantitative", x + rng.standard_normal(len(x))),
+    ):
+        found = target(phenotype, design, laid)
+        known = found.known
+        assert found.spread[known].mean() == pytest.approx(1, abs=0.01)
+        square = (found.marginal[known] ** 2) / (found.marginal[known] ** 2).mean()
+        order = np.argsort(design[known, 1])
+        for part in np.array_split(order, 4):
+            error = square[part].std() / np.sqrt(len(part))
+            assert abs(found.spread[known][part].mean() - square[part].mean()) < 4 * error
