@@ -10,6 +10,8 @@ from types import ModuleType
 import pandas as pd
 import pytest
 
+from genodl.cli import main
+
 pytestmark = pytest.mark.real_data
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 FDR = 0.1
@@ -54,6 +56,25 @@ def test_textbook_alterations_of_cell_lines_come_first(data, tmp_path):
     for entry in gdsc.textbook(markers):
         assert entry["rank"] == 1, entry
         assert entry["q_value"] < FDR, entry
+
+
+@pytest.mark.slow
+def test_the_three_loci_of_the_coat_colour_of_mice_come_first(data, tmp_path):
+    mice = data / "mice"
+    options = {"variants": mice / "variants.bed", "samples": mice / "samples.tsv.gz"}
+    options |= {"phenotype": "CoatColour", "kind": "multiclass", "covariates": "GENDER"}
+    options |= {"group": "cage", "out": tmp_path / "out"}
+    given = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    with pytest.raises(SystemExit, match="0"):
+        main(["discover", *given, *map(str, SMALL)])
+    found = pd.read_csv(tmp_path / "out" / "loci.tsv", sep="\t", dtype={"contig": str}).head(3)
+    expected = pd.read_csv(mice / "expected_loci.tsv", sep="\t", dtype={"contig": str})
+    expected = expected[expected["phenotype"] == "CoatColour"].set_index("contig")["cM"]
+    assert set(found["contig"]) == set(expected.index)
+    middle = found["lead_marker"].str.split(":").str[1].astype(float)
+    # positions are centimorgans times a million
+    assert (abs(middle - 1e6 * expected[found["contig"]].to_numpy()) < 2e6).all()
+    assert (found["q_value"] < 1e-20).all()
 
 
 @pytest.mark.parametrize("cohort", ["yeast", "gdsc"])

@@ -149,7 +149,12 @@ def permuted(
     """
     laid = _lay(phenotype, folded)
     known = np.isfinite(laid.codes)
-    expected = EXPECTED[phenotype.kind](laid, covariates, known).mean[known]
+    mean = EXPECTED[phenotype.kind](laid, covariates, known).mean
+    expected = mean[known]
+    # what moves among samples of like covariates keeps its spread, what moves among all is alike
+    spread = _spread(
+        phenotype.kind if strata is not None else "quantitative", laid, covariates, mean
+    )
     cells = np.zeros(len(known), int) if strata is None else strata
     order = _within(cells[known], seed)
     shuffled = expected + (laid.values[known] - expected)[order]
@@ -160,7 +165,7 @@ def permuted(
         samples = folded.gather(values, len(phenotype.values))
         replicate = Phenotype(phenotype.name, "quantitative", samples)
         (target,) = targets(replicate, covariates, folded, family=family)
-        found.append(target._replace(null=True, label=label))
+        found.append(target._replace(null=True, label=label, spread=spread[:, c]))
     return tuple(found)
 
 
