@@ -159,19 +159,22 @@ def binary(seed: int, size: Size, *, prevalence: float, **more: Any) -> Case:
 
 
 def survival(seed: int, size: Size, *, censored: float, **more: Any) -> Case:
-    """Times whose hazard rises with age, the given share of them censored; one pair of columns."""
+    """Times whose hazard rises with age, the given share of them censored."""
     rng = np.random.default_rng([seed, 5])
+    shape = (size.samples, size.phenotypes)
     age = rng.normal(55, 12, size.samples)
-    death = rng.exponential(size=size.samples) * np.exp(-0.5 * standard(age[:, None])[:, 0])
-    # a common administrative end and drop-out before it
-    leave = rng.exponential(size=size.samples) * np.quantile(death, 1 - censored) * 1.2
-    table = pd.DataFrame(
-        {"age": age, "time": np.minimum(death, leave), "event": (death <= leave).astype(int)}
-    )
+    death = rng.exponential(size=shape) * np.exp(-0.5 * standard(age[:, None]))
+    # drop-out is exponential too: the share censored is its rate over the sum of the rates
+    leave = rng.exponential(size=shape) * (1 - censored) / censored
+    table = pd.DataFrame({"age": age})
+    pairs = []
+    for i in range(size.phenotypes):
+        pairs.append((f"time {i + 1}", f"event {i + 1}"))
+        table[pairs[-1][0]] = np.minimum(death, leave)[:, i]
+        table[pairs[-1][1]] = (death <= leave)[:, i].astype(int)
     markers = variants(seed, size.samples, size.variants)
     none = np.zeros((size.samples, 0))
-    more = {"covariates": ["age"], "survival": ("time", "event"), **more}
-    return case({"variants": markers}, none, table, **more)
+    return case({"variants": markers}, none, table, covariates=["age"], survival=pairs, **more)
 
 
 def rare(seed: int, size: Size, **more: Any) -> Case:

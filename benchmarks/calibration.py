@@ -27,7 +27,7 @@ import _nulls as nulls
 import numpy as np
 import pandas as pd
 from _nulls import Case, Size
-from _record import options, show
+from _record import commit, options, show
 
 import genodl as gd
 from genodl.config import MODELS
@@ -39,7 +39,7 @@ FDR = 0.1
 RESAMPLES = 1_000
 SHARED = {"folds": 5, "members": 0, "checks": 0, "pair_markers": 500}
 BASE, HALF, DEEP = Size(1_000, 4_000, 30), Size(1_000, 4_000, 60), Size(1_000, 8_000, 30)
-QUICK, QUICK_HALF, QUICK_DEEP = Size(600, 2_000, 10), Size(600, 2_000, 20), Size(400, 8_000, 5)
+QUICK, QUICK_HALF, QUICK_DEEP = Size(600, 2_000, 10), Size(600, 2_000, 20), Size(700, 5_200, 8)
 
 
 class Setting(NamedTuple):
@@ -60,7 +60,7 @@ class Setting(NamedTuple):
 
 def deep(*models: str, members: int) -> Setting:
     """A threshold on odd contigs, and networks."""
-    bent = partial(nulls.partial, h2=0.6, causal=5, bent=True)
+    bent = partial(nulls.partial, h2=0.8, causal=4, bent=True)
     return Setting(partial(bent, models=models, members=members), DEEP, QUICK_DEEP)
 
 
@@ -75,16 +75,17 @@ SETTINGS: dict[str, Setting] = {
     ),
     "partial null h2 0.2": Setting(partial(nulls.partial, h2=0.2), HALF, QUICK_HALF),
     "partial null h2 0.4": Setting(partial(nulls.partial, h2=0.4), HALF, QUICK_HALF),
-    "populations with components": Setting(nulls.populations, Size(0, 0, 10), Size(0, 0, 2), 2),
+    "populations 10 components": Setting(nulls.populations, Size(0, 0, 20), Size(0, 0, 2)),
+    "populations 20 components": Setting(
+        partial(nulls.populations, pcs=20), Size(0, 0, 20), Size(0, 0, 2)
+    ),
     "sibships in groups": Setting(partial(nulls.relatives, h2=0.5, grouped=True)),
     "sibships not told": Setting(partial(nulls.relatives, h2=0.5, grouped=False)),
     "outbred mice": Setting(partial(nulls.mice, h2=0.5, pcs=10), Size(0, 0, 24), Size(0, 0, 4)),
     "binary 5 %": Setting(
         partial(nulls.binary, prevalence=0.05), Size(2_000, 4_000, 30), Size(1_000, 2_000, 10)
     ),
-    "survival 60 % censored": Setting(
-        partial(nulls.survival, censored=0.6), Size(1_000, 8_000, 1), Size(600, 8_000, 1), 13
-    ),
+    "survival 60 % censored": Setting(partial(nulls.survival, censored=0.6)),
     "heavy tails t3": Setting(nulls.student),
     "log-normal": Setting(nulls.log_normal),
     "outliers": Setting(nulls.with_outliers),
@@ -125,7 +126,8 @@ def replicate(setting: Setting, *, seed: int, quick: bool) -> dict[str, Any]:
         }
         for name, best in chosen(runs).items()
     ]
-    return {"seconds": round(time.perf_counter() - began, 1), "counts": counts}
+    seconds = round(time.perf_counter() - began, 1)
+    return {"seconds": seconds, "commit": commit(), "counts": counts}
 
 
 def absent(made: Case) -> str:
@@ -177,6 +179,7 @@ def summary(name: str, replicates: list[dict[str, Any]]) -> dict[str, Any]:
         "within": [bool(lo <= r <= hi) for r, (lo, hi) in zip(ratio, BOUNDS.values(), strict=True)],
         "with_network": int(sum(c["gate"] > 0 for c in counts)),
         "with_discovery": int(sum(c["least_q"] < FDR for c in counts)),
+        "commits": sorted({str(r["commit"]) for r in replicates}),
         "seconds": round(sum(r["seconds"] for r in replicates), 1),
     }
 
