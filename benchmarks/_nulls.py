@@ -103,11 +103,15 @@ log_normal = drawn(lambda rng, shape: rng.lognormal(size=shape))
 with_outliers = drawn(outliers)
 
 
-def standard(dosage: np.ndarray) -> np.ndarray:
-    """Columns of mean 0 and variance 1, missing calls at the mean."""
-    called = np.where(dosage < 0, np.nan, dosage.astype(float))
-    centred = np.nan_to_num(called - np.nanmean(called, axis=0))
+def standard(values: np.ndarray) -> np.ndarray:
+    """Columns of mean 0 and variance 1, nan at the mean."""
+    centred = np.nan_to_num(values - np.nanmean(values, axis=0))
     return centred / np.maximum(centred.std(axis=0), 1e-9)
+
+
+def called(dosage: np.ndarray) -> np.ndarray:
+    """Dosages as float, missing calls nan."""
+    return np.where(dosage < 0, np.nan, dosage.astype(float))
 
 
 def signals(
@@ -118,7 +122,7 @@ def signals(
     Where `bent`, they act where many come together, which is left to the networks.
     """
     odd = np.flatnonzero(markers.var["contig"].astype(int) % 2 == 1)
-    x = standard(np.asarray(markers.X[:, rng.choice(odd, causal, replace=False)]))
+    x = standard(called(np.asarray(markers.X[:, rng.choice(odd, causal, replace=False)])))
     if bent:
         x = 1.0 * (x.sum(axis=1, keepdims=True) > np.sqrt(causal))
     genetic = standard(x) @ rng.standard_normal(x.shape[1])
