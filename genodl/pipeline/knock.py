@@ -18,6 +18,7 @@ from genodl.rank.knockoffs import coefficient_differences, gaussian_knockoffs, q
 from genodl.rank.loci import clump
 
 BLOCK = 512  # variants whose joint covariance is estimated
+REPRESENTED_R2 = 0.3  # LD with a representative above which a variant has no knockoff of its own
 LARGEST = 8_000  # markers without positions, which are one block
 
 
@@ -27,7 +28,7 @@ class Groups(NamedTuple):
     Attributes
     ----------
     group : int, (markers,), from 0
-    blocks : columns of each block; no group lies in two
+    blocks : columns of the representatives of the groups in each block; no group lies in two
     """
 
     group: np.ndarray
@@ -35,17 +36,21 @@ class Groups(NamedTuple):
 
 
 def groups(study: Study, modality: str, near: sp.csr_matrix) -> Groups:
-    """Loci of a modality and the blocks of markers in LD that hold them.
+    """Loci of a modality, their representatives, and the blocks of LD that hold these.
+
+    Knockoffs of variants in strong LD are nearly copies, which nothing can be told from: a variant
+    is left to a representative in LD with it, and representatives form loci among themselves.
 
     Parameters
     ----------
-    near : (markers, markers), nonzero where two markers are in LD
+    near : (markers, markers), r2 of markers that may be of one locus
 
     Raises
     ------
     InputError : too many markers without positions
     """
     markers = study.cohort.modalities[modality]
+    every = np.arange(markers.n_vars)
     if modality != VARIANTS:
         if markers.n_vars > LARGEST:
             raise InputError(
@@ -54,14 +59,23 @@ def groups(study: Study, modality: str, near: sp.csr_matrix) -> Groups:
                 where="--null",
                 mend="leave markers out or use permutation",
             )
-        every = np.arange(markers.n_vars)
         return Groups(every, [every])
-    blocks = cut(markers.var["contig"].to_numpy(), markers.var["pos"].to_numpy(), near)
-    block = np.zeros(markers.n_vars, int)
-    for number, columns in enumerate(blocks):
-        block[columns] = number
-    lead = clump(-np.diff(near.indptr), near)
-    return Groups(np.unique(lead + block * markers.n_vars, return_inverse=True)[1], blocks)
+    represented = _widest(near.multiply(near >= REPRESENTED_R2).tocsr())
+    kept = np.unique(represented)
+    among = near[kept][:, kept].tocsr()
+    var = markers.var.iloc[kept]
+    parts = cut(var["contig"].to_numpy(), var["pos"].to_numpy(), among)
+    block = np.zeros(len(kept), int)
+    for number, part in enumerate(parts):
+        block[part] = number
+    locus = np.unique(_widest(among) + block * len(kept), return_inverse=True)[1]
+    return Groups(locus[np.searchsorted(kept, represented)], [kept[part] for part in parts])
+
+
+def _widest(near: sp.csr_matrix) -> np.ndarray:
+    """The lead of each marker, int (markers,), those with most neighbours leading."""
+    near.eliminate_zeros()
+    return clump(-np.diff(near.indptr), near)
 
 
 def cut(contig: np.ndarray, pos: np.ndarray, near: sp.csr_matrix) -> list[np.ndarray]:
@@ -94,8 +108,8 @@ def from_knockoffs(
 ) -> Ranked:
     """The tables with q-values from the knockoff filter, and W of each locus in `w_knockoff`.
 
-    The lasso sees the strongest marker and its knockoff of each of the `candidates` strongest
-    groups; strength is blind to which of the two is which, and so is what a group may gain.
+    The lasso sees the representatives of the strongest groups and their knockoffs, `candidates`
+    of them; strength is blind to which is the marker and which the knockoff.
 
     Parameters
     ----------
@@ -152,14 +166,21 @@ def _strength(study: Study, modality: str, grouped: Groups, seed: int) -> np.nda
 def _strongest(
     strength: dict[str, np.ndarray], grouped: dict[str, Groups], most: int
 ) -> dict[str, np.ndarray]:
-    """The strongest marker of each of the strongest groups: columns, ascending, by modality."""
-    leads = {}
-    for modality, values in strength.items():
-        order = np.argsort(-values, kind="stable")
-        leads[modality] = order[np.unique(grouped[modality].group[order], return_index=True)[1]]
-    every = np.sort(np.concatenate([strength[m][lead] for m, lead in leads.items()]))[::-1]
-    least = every[min(most, len(every)) - 1] if len(every) else 0.0
-    return {m: np.sort(lead[strength[m][lead] >= least]) for m, lead in leads.items()}
+    """Representatives of the strongest groups: columns, ascending, by modality."""
+    columns = {m: np.sort(np.concatenate(g.blocks)) for m, g in grouped.items()}
+    tables = [
+        pd.DataFrame({"m": m, "column": c, "group": grouped[m].group[c], "z": strength[m][c]})
+        for m, c in columns.items()
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    by = table.groupby(["m", "group"], sort=False)["z"]
+    table["best"], table["size"] = by.transform("max"), by.transform("size")
+    # whole groups, the strongest first, as many as `most` markers hold
+    table = table.sort_values(["best", "m", "group"], ascending=[False, True, True], kind="stable")
+    table = table[np.arange(len(table)) < most]
+    whole = table.groupby(["m", "group"])["size"].transform("size") == table["size"]
+    table = table[whole]
+    return {m: np.sort(table.loc[table["m"] == m, "column"].to_numpy()) for m in columns}
 
 
 def _pairs(
@@ -192,7 +213,7 @@ def _w(
     w = {}
     for (modality, each), part in zip(grouped.items(), np.split(found, ends), strict=True):
         w[modality] = np.zeros(int(each.group.max(initial=-1)) + 1)
-        w[modality][each.group[chosen[modality]]] = part
+        np.add.at(w[modality], each.group[chosen[modality]], part)
     return w
 
 

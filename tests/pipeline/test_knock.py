@@ -10,6 +10,7 @@ from anndata import AnnData
 from numpy.testing import assert_allclose
 
 import genodl as gd
+from genodl import simulate
 from genodl.pipeline.knock import BLOCK, cliques, cut
 
 QUICK = {"folds": 5, "members": 0, "pair_markers": 0, "checks": 0, "null": "knockoff"}
@@ -69,15 +70,33 @@ def false_and_true(cohort, acting):
 
 
 def test_planted_loci_are_selected_and_few_others():
-    results = [false_and_true(*planted(seed, causal=25)) for seed in range(610, 613)]
-    assert np.mean([fdp for fdp, _, _ in results]) <= 0.1
-    assert np.mean([power for _, power, _ in results]) > 0.6
-    loci, markers = results[0][2].loci, results[0][2].markers
+    """The rate itself is tested over many cohorts beside `rank.knockoffs`; this is one draw."""
+    proportion, power, found = false_and_true(*planted(610, causal=25))
+    assert proportion <= 0.25
+    assert power > 0.8
+    loci, markers = found.loci, found.markers
     assert len(loci) == 150
     assert loci["q_value"].is_monotonic_increasing
     assert (loci["q_value"][loci["w_knockoff"] <= 0] == 1).all()
     joined = markers.merge(loci, on="locus", suffixes=("", "_locus"))
     assert_allclose(joined["q_value"], joined["q_value_locus"])
+
+
+def test_variants_in_strong_ld_are_told_apart_by_their_representatives():
+    """Knockoffs of every variant would be copies: nothing was selected in such a cohort."""
+    made = simulate.cohort(
+        seed=612, samples=700, variants=600, genes=0, markers={"additive": 20}, h2=0.7,
+        ancestries=1, confounder=False, spacing=20_000.0, maf=0.05,
+    )  # fmt: skip
+    found = gd.discover(made.cohort, phenotype="response", covariates=["age", "sex"], **QUICK)
+    chosen = found.loci[found.loci["q_value"] <= 0.1]
+    x = np.asarray(made.cohort.modalities["variants"].X, float)
+    x[x < 0] = np.nan
+    r2 = pd.DataFrame(x, columns=made.cohort.modalities["variants"].var_names).corr() ** 2
+    near = found.markers["marker"].isin(r2.index[(r2[made.truth["marker"]] >= 0.1).any(axis=1)])
+    true = chosen["locus"].isin(found.markers.loc[near, "locus"])
+    assert len(chosen) >= 10
+    assert true.mean() >= 0.8
 
 
 def test_too_few_signals_select_nothing():
