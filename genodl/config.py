@@ -13,8 +13,8 @@ from genodl.errors import InputError, nearest
 
 KindAsked = Literal["auto", "quantitative", "binary", "multiclass", "survival"]
 Null = Literal["score", "permutation", "knockoff"]
-MODELS = ("auto", "linear", "mlp")
-LATER_MODELS = ("pathway", "cnn", "lstm", "gru", "attention", "fusion")
+MODELS = ("auto", "linear", "mlp", "pathway")
+LATER_MODELS = ("cnn", "lstm", "gru", "attention", "fusion")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,8 @@ class DiscoverConfig:
     Attributes
     ----------
     kind : of the phenotypes; "auto" reads it off the column
-    model : network of the ensemble; "auto" is the best measured default, "linear" trains none
+    model : network of the ensemble; "auto" is the best measured default, which is "pathway" where
+        genes are given, "linear" trains none
     folds : of the cross-fitting
     members : networks a fold; 0 trains none
     fdr : false discovery rate at which loci are reported
@@ -37,6 +38,7 @@ class DiscoverConfig:
     pair_markers : markers, at most, all of whose pairwise products are scanned; 0 scans none
     locus_r2, locus_window : LD (r2) and distance (bp) within which variants form one locus
     checks : permuted replicates of the self-check, shared among the phenotypes
+    gene_window : bp around a gene within which a variant belongs to it
     min_class : samples that a class of a multiclass phenotype needs for a test of its own
     null : where p- and q-values come from: the score test; "permutation", p-values from `checks`
         replicates of each phenotype within strata of the covariates; "knockoff", q-values of loci
@@ -60,6 +62,7 @@ class DiscoverConfig:
     locus_r2: float = 0.1
     locus_window: int = 3_000_000
     checks: int = 5
+    gene_window: int = 0
     min_class: int = 20
     null: Null = "score"
 
@@ -81,6 +84,7 @@ class DiscoverConfig:
             "locus_r2": (0 < self.locus_r2 <= 1, "above 0 and at most 1"),
             "locus_window": (self.locus_window >= 0, "0 or more"),
             "checks": (self.checks >= 0, "0 or more"),
+            "gene_window": (self.gene_window >= 0, "0 or more"),
             "min_class": (self.min_class >= 5, "at least 5"),
         }
         for name, (holds, expected) in rules.items():

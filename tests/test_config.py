@@ -23,6 +23,7 @@ EDGES = {
     "locus_r2": (1.0, 0.0),
     "locus_window": (0, -1),
     "checks": (0, -1),
+    "gene_window": (0, -1),
 }
 
 

@@ -105,17 +105,19 @@ def discover(
     from genodl import config as settings
     from genodl.cli import run
 
-    run.refuse_unbuilt(genes=genes, pathways=pathways, gene_window=gene_window)
     chosen = settings.read(
         config,
         **{"pcs": pcs, "group": group, "kind": kind, "model": model, "folds": folds},
         **{"members": members, "fdr": fdr, "checks": checks, "null": null, "seed": seed},
+        gene_window=gene_window,
     )
     inputs = run.Inputs(
         samples=samples,
         variants=tuple(variants or ()),
         expression=expression,
         features=run.named_paths(features or []),
+        genes=genes,
+        pathways=pathways,
     )
     lines = run.discover(
         inputs,

@@ -22,9 +22,9 @@ Variants = Annotated[
 ]
 Expression = Annotated[Path | None, Option(help="h5ad, or a delimited matrix, samples in rows.")]
 Features = Annotated[list[str] | None, Option(help="NAME=PATH of a further modality; repeats.")]
-Genes = Annotated[Path | None, Option(help="Gene table or GTF (not used yet).")]
-Pathways = Annotated[Path | None, Option(help="Gene sets, GMT (not used yet).")]
-GeneWindow = Annotated[int | None, Option(help="bp around a gene (not used yet).")]
+Genes = Annotated[Path | None, Option(help="Gene table (contig start end gene), GTF or GFF3.")]
+Pathways = Annotated[Path | None, Option(help="Gene sets, GMT; needs --genes.")]
+GeneWindow = Annotated[int | None, Option(help="bp added around each gene [default: 0].")]
 Covariates = Annotated[
     list[str] | None, Option(help="Columns a,b or @FILE; text is one-hot encoded.")
 ]
@@ -37,7 +37,7 @@ Group = Annotated[str | None, Option(help="Column whose levels stay within a fol
 Kind = Annotated[
     str | None, Option(help="auto, quantitative, binary, multiclass or survival [default: auto].")
 ]
-Model = Annotated[str | None, Option(help="auto, linear or mlp [default: auto].")]
+Model = Annotated[str | None, Option(help="auto, linear, mlp or pathway [default: auto].")]
 Folds = Annotated[int | None, Option(help="Folds [default: 10].")]
 Members = Annotated[int | None, Option(help="Networks a fold [default: 8].")]
 Fdr = Annotated[float | None, Option(help="False discovery rate reported [default: 0.1].")]

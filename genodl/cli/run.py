@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from genodl.cli.progress import Display, display
 from genodl.config import DiscoverConfig
@@ -28,6 +28,8 @@ class Inputs:
     variants: tuple[Path, ...] = ()
     expression: Path | None = None
     features: dict[str, Path]
+    genes: Path | None = None
+    pathways: Path | None = None
 
     @property
     def files(self) -> list[Path]:
@@ -37,7 +39,7 @@ class Inputs:
             for path in self.variants
             for suffix in COMPANIONS.get(path.suffix.lower(), ())
         ]
-        single = [self.expression] if self.expression else []
+        single = [path for path in (self.expression, self.genes, self.pathways) if path]
         companions = [path for path in beside if path.exists()]
         return [self.samples, *self.variants, *companions, *single, *self.features.values()]
 
@@ -57,22 +59,6 @@ def named_paths(pairs: Sequence[str]) -> dict[str, Path]:
             raise InputError(f"{name!r} is given twice", where="--features", mend="rename one")
         found[name] = Path(path)
     return found
-
-
-def refuse_unbuilt(**given: Any) -> None:
-    """Say plainly what an option of the contract does not do yet."""
-    mends = {
-        "genes": "leave it out: variants are ranked as markers and loci",
-        "pathways": "leave it out: variants are ranked as markers and loci",
-        "gene_window": "leave it out, as --genes is not analysed yet",
-    }
-    for name, value in given.items():
-        if value is not None:
-            raise InputError(
-                f"{str(value)!r} is given, and this version does not analyse it yet",
-                where=f"--{name.replace('_', '-')}",
-                mend=mends[name],
-            )
 
 
 def discover(
@@ -172,9 +158,12 @@ def _discover(
     from genodl.io.tables import read_names
     from genodl.pipeline import discover as find
     from genodl.pipeline import read_cohort
+    from genodl.pipeline.annotation import annotation
     from genodl.pipeline.place import placed
 
     with shown.step("reading"):
+        # what is small comes first: a long read should not end in a fault of the annotation
+        genes = annotation(inputs.genes, inputs.pathways, window=config.gene_window)
         cohort = read_cohort(
             samples=inputs.samples,
             variants=inputs.variants or None,
@@ -191,6 +180,8 @@ def _discover(
             phenotype=asked.phenotypes,
             survival=asked.survival,
             covariates=asked.covariates,
+            genes=genes.genes if genes else None,
+            pathways=genes.sets if genes and genes.sets else None,
             config=config,
             track=shown.track,
         )

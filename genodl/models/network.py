@@ -68,6 +68,11 @@ def apply(net: Network, params: Params, x: jax.Array, key: jax.Array | None = No
     return _model(net, params)(x, key)
 
 
+def activity(net: Network, params: Params, x: jax.Array) -> jax.Array:
+    """What each branch of one pathway network adds, (batch, genes, outputs)."""
+    return _model(net, params).activity(x)
+
+
 def _named(net: Network, model: Any) -> Params:
     """The parameters of a module by name."""
     return dict(zip(_names(net), jax.tree.leaves(nnx.state(model, nnx.Param)), strict=True))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 import pandas as pd
@@ -11,8 +11,10 @@ import pandas as pd
 from genodl import __version__, provenance
 from genodl.config import DiscoverConfig, as_dict, read
 from genodl.errors import InputError
+from genodl.pipeline.annotation import Annotation, AnyPath, annotation
 from genodl.pipeline.assess import attribution_test
 from genodl.pipeline.found import Found
+from genodl.pipeline.genelevel import GeneLevel, gene_level, with_branches
 from genodl.pipeline.interact import Panel, interact, panel
 from genodl.pipeline.interactions import interactions
 from genodl.pipeline.kin import kin
@@ -41,6 +43,8 @@ def discover(
     phenotype: str | Sequence[str] = (),
     survival: Sequence[str] | Sequence[tuple[str, str]] = (),
     covariates: Sequence[str] = (),
+    genes: AnyPath | pd.DataFrame | None = None,
+    pathways: AnyPath | Mapping[str, Sequence[str]] | None = None,
     config: DiscoverConfig | None = None,
     track: Track = untracked,
     **settings: Any,
@@ -59,12 +63,16 @@ def discover(
     survival : the columns (time, event) of a survival phenotype, or several such pairs; it is named
         "time,event" in the results
     covariates : columns of the sample table; text is one-hot encoded
+    genes : gene table, GTF or GFF3, or a DataFrame with columns contig start end gene: genes are
+        tested too, by networks that have a branch for each
+    pathways : gene sets, GMT or name -> genes, tested too
     config : settings; or give them by name: pcs, group, kind, model, folds, members, fdr, seed, ...
     track : shows progress: (items, label, total) -> items
 
     Returns
     -------
-    Found, with the tables `markers` and `loci`, and `performance` and `calibration`
+    Found, with the tables `markers` and `loci`, `genes` and `pathways` where they were given, and
+    `performance` and `calibration`
 
     Raises
     ------
@@ -72,6 +80,8 @@ def discover(
     """
     names = [phenotype] if isinstance(phenotype, str) else list(phenotype)
     config = config or read(None, **settings)
+    known = annotation(genes, pathways, window=config.gene_window)
+    config = _modelled(config, known)
     study = prepare(cohort, names, covariates, config, survival=_pairs(survival, names))
     candidates = [screen(study, m, config, track) for m in study.cohort.modalities]
     scanned = panel(study, config)
@@ -103,7 +113,22 @@ def discover(
         )
     if config.null == "knockoff":
         ranked = from_knockoffs(study, ranked, grouped, config)
-    return _found(study, config, covariates, ranked, scanned, joint, deeps)
+    level = gene_level(study, known, near, config, track) if known else None
+    if level:
+        each = zip(joint, deeps, level.tests, strict=True)
+        deeps = [with_branches(study, i, *parts) for i, parts in enumerate(each)]
+    return _found(study, config, covariates, ranked, scanned, joint, deeps, level)
+
+
+def _modelled(config: DiscoverConfig, known: Annotation | None) -> DiscoverConfig:
+    """The settings with the model that an annotation calls for."""
+    if known is None and config.model == "pathway":
+        raise InputError(
+            "its branches are genes, and none are given",
+            where="option model pathway",
+            mend="give --genes, or use auto",
+        )
+    return replace(config, model="pathway") if known and config.model == "auto" else config
 
 
 def _learn(
@@ -136,6 +161,7 @@ def _found(
     scanned: Panel,
     joint: list[Linear],
     deeps: list[Deep],
+    level: GeneLevel | None,
 ) -> Found:
     """Everything a result holds."""
     real = [f for f in study.families if not study.targets[f[0]].null]
@@ -155,6 +181,8 @@ def _found(
         [float(loci["q_value"].min()) for _, loci in null],
         fdr=config.fdr,
     )
+    if level:
+        level.calibrate(calibration, names, fdr=config.fdr)
     return Found(
         markers=pd.concat([m for m, _ in ranked[: len(real)]], ignore_index=True),
         loci=pd.concat([loci for _, loci in ranked[: len(real)]], ignore_index=True),
@@ -164,9 +192,12 @@ def _found(
         },
         calibration=calibration,
         predictions=pd.concat(predicted, ignore_index=True),
-        run=_run(study, config, covariates, names),
+        run=_run(study, config, covariates, names) | ({"genes": level.record} if level else {}),
         ensembles={_title(study.targets[i]): deeps[i].ensemble for f in real for i in f},
-        extras={"interactions": interactions(study, scanned, joint, deeps, config)},
+        extras={
+            "interactions": interactions(study, scanned, joint, deeps, config),
+            **(level.tables(len(real)) if level else {}),
+        },
     )
 
 

@@ -63,6 +63,16 @@ class Found:
         """Products of two markers, or of a marker and a covariate, as in interactions.tsv."""
         return self.extras.get("interactions", pd.DataFrame())
 
+    @property
+    def genes(self) -> pd.DataFrame | None:
+        """Every tested gene, best first within a phenotype; None where no genes were given."""
+        return self.extras.get("genes")
+
+    @property
+    def pathways(self) -> pd.DataFrame | None:
+        """Every tested gene set, likewise."""
+        return self.extras.get("pathways")
+
     def write(self, out: str | Path, *, inputs: Sequence[str | Path] = ()) -> Path:
         """Tables, figures, report and models in a folder, replaced only when all are complete.
 

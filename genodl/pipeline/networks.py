@@ -33,7 +33,7 @@ def deepen(
     empty = Part(np.zeros(places, np.float32), np.zeros((places, folds), np.float32), {})
     nothing = Deep(products, empty, np.zeros(folds), None)
     inputs = _inputs(candidates, number, config.network_inputs)
-    if config.members == 0 or config.model == "linear" or not inputs.size:
+    if config.members == 0 or config.model in ("linear", "pathway") or not inputs.size:
         return nothing
     # a task a training fold and inner group: its inputs and its stopping never saw that group
     fold = np.repeat(np.arange(folds), groups)

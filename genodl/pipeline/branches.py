@@ -1,0 +1,165 @@
+"""A network with a branch a gene, trained in each fold on the genes its screen passes on."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genodl.config import DiscoverConfig
+from genodl.models.network import Network, activity
+from genodl.pipeline.members import Gene, genes_of
+from genodl.pipeline.study import Study
+from genodl.rank.annotate import Membership
+from genodl.rank.forms import Basis, log_mixture_tail
+from genodl.rank.parts import both
+from genodl.train.ensemble import Ensemble, fit_ensemble
+
+GENES = 40  # that the network of a fold sees
+SLOTS = 24  # inputs of a branch: both channels of each marker, or leading directions
+
+
+class Training(NamedTuple):
+    """The residuals that the screens of the training folds look at.
+
+    Attributes
+    ----------
+    columns : float32, (places, targets * folds), centred in the training rows, 0 elsewhere
+    variance : float64, (targets * folds,), of a score of a direction of mean square 1
+    """
+
+    columns: np.ndarray
+    variance: np.ndarray
+
+
+class Branches(NamedTuple):
+    """What the branches of the networks say of the samples their fold held out.
+
+    Attributes
+    ----------
+    genes : int, (seen,), genes that any fold's network saw, ascending
+    attribution : float32, (places, seen), output of the gene's branch less its mean in training
+    ensemble : the trained networks
+    """
+
+    genes: np.ndarray
+    attribution: np.ndarray
+    ensemble: Ensemble
+
+
+def training(study: Study) -> Training:
+    """The residual of each target in each training fold."""
+    columns = []
+    for target in study.targets:
+        for k in range(len(study.folded.rows)):
+            rows = target.known & (study.folded.fold != k)
+            left = np.where(rows, target.residual[:, k], 0).astype(np.float64)
+            columns.append(np.where(rows, left - left.sum() / rows.sum(), 0).astype(np.float32))
+    stacked = np.stack(columns, axis=1)
+    return Training(stacked, np.maximum(np.square(stacked).sum(0, dtype=np.float64), 1e-12))
+
+
+def screen_gene(gene: Gene, seen: Training) -> np.ndarray:
+    """log p of a gene in each training fold, (targets * folds,), by its forms."""
+    linear, bent = _tails(gene.linear, seen), _tails(gene.bent, seen)
+    has_bent = np.full(len(linear), len(gene.bent.weight) > 0)
+    return np.minimum(linear, both(linear, bent, has_bent))
+
+
+def _tails(basis: Basis, seen: Training) -> np.ndarray:
+    """log p of a form in each training fold, the residuals taken as alike."""
+    if not len(basis.weight):
+        return np.zeros(len(seen.variance))
+    score = basis.values.T @ seen.columns
+    largest = basis.weight.max()
+    value = basis.weight @ np.square(score) / (seen.variance * largest)
+    law = np.broadcast_to(basis.weight / largest, (len(value), len(basis.weight)))
+    return log_mixture_tail(value, law)
+
+
+def grow(
+    study: Study,
+    members: Membership,
+    screened: np.ndarray,
+    number: int,
+    config: DiscoverConfig,
+) -> Branches | None:
+    """Train the networks of one target, and attribute their held-out predictions to the genes.
+
+    The branches add up, so a branch's output less its mean over the training samples is what the
+    gene contributes, exactly.
+
+    Parameters
+    ----------
+    screened : float, (genes, folds), log p of each gene in each training fold
+    """
+    if config.members == 0 or config.model == "linear":
+        return None
+    target, folds = study.targets[number], len(study.folded.rows)
+    seen = min(GENES, len(screened))
+    chosen = np.sort(np.argsort(screened, axis=0, kind="stable")[:seen], axis=0).T
+    genes = np.unique(chosen)
+    inputs = _inputs(study, members, genes)
+    slots = inputs.shape[2]
+    place = np.searchsorted(genes, chosen)
+    x = np.stack([inputs[:, own].reshape(len(inputs), -1) for own in place])
+    weight = (target.known & (study.folded.fold != np.arange(folds)[:, None])).astype(np.float32)
+    belongs = np.kron(np.eye(seen, dtype=bool), np.ones((slots, 1), bool))
+    ensemble = fit_ensemble(
+        "pathway",
+        {"membership": belongs},
+        x,
+        target.residual.T * weight,
+        weight,
+        members=config.members,
+        seed=config.seed,
+    )
+    attribution = np.zeros((len(inputs), len(genes)), np.float32)
+    for k in range(folds):
+        output = _outputs(ensemble, k, x[k])
+        centred = output - output[weight[k] > 0].mean(0)
+        held = np.flatnonzero(study.folded.fold == k)
+        attribution[held[:, None], place[k]] = centred[held]
+    return Branches(genes, attribution, ensemble)
+
+
+def _inputs(study: Study, members: Membership, genes: np.ndarray) -> np.ndarray:
+    """Inputs of the branches, float32, (places, genes, slots), 0 in slots that are not used."""
+    read = [_slots(gene) for _, gene in genes_of(study, members, genes)]
+    # few widths, so that few programs are compiled
+    width = -(-max(values.shape[1] for values in read) // 4) * 4
+    inputs = np.zeros((len(study.basis), len(read), width), np.float32)
+    for number, values in enumerate(read):
+        inputs[:, number, : values.shape[1]] = values
+    return inputs
+
+
+def _slots(gene: Gene) -> np.ndarray:
+    """Both channels of each marker, or the leading directions of a gene with many."""
+    both_channels = np.concatenate(list(gene.channels), axis=1)
+    if both_channels.shape[1] <= SLOTS:
+        return both_channels
+    half = SLOTS // 2
+    return np.hstack([gene.linear.values[:, :half], gene.bent.values[:, :half]])
+
+
+def _outputs(ensemble: Ensemble, task: int, x: np.ndarray) -> np.ndarray:
+    """Output of each branch in the unit of the phenotype, (places, genes), the members' mean."""
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf[task]), ensemble.params)
+    return np.asarray(_mean_output(ensemble.network)(params, jnp.asarray(x)))
+
+
+@lru_cache(maxsize=16)
+def _mean_output(net: Network) -> Any:
+    """The branches of one task, one function object a network."""
+
+    @jax.jit
+    def mean_output(params: dict[str, Any], x: jax.Array) -> jax.Array:
+        rows = (x - params["x_centre"]) / params["x_scale"]
+        each = jax.lax.map(lambda member: activity(net, member, rows), params["members"])
+        return jnp.einsum("m,mbgo->bg", params["share"], each) * params["y_scale"]
+
+    return mean_output

@@ -1,0 +1,177 @@
+"""Genes tested as wholes: their markers' forms, and a network with a branch for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse as sp
+
+from genodl.config import DiscoverConfig
+from genodl.pipeline.branches import Branches, grow, screen_gene, training
+from genodl.pipeline.geneviews import (
+    Likeness,
+    Parts,
+    View,
+    less,
+    likeness_of,
+    orthonormal,
+    parts_of,
+    tabled,
+    views_of,
+)
+from genodl.pipeline.kin import kin
+from genodl.pipeline.members import Gene, genes_of
+from genodl.pipeline.study import Study
+from genodl.rank.annotate import Membership
+from genodl.rank.parts import Scores, attributed, combined
+from genodl.rank.resemblance import Kin
+
+Track = Callable[[Iterable, str, int], Iterable]
+CONDITIONAL_P = 0.1  # genes below are tested again given the other leading genes
+LEADING_P = 0.05  # over the number of genes: those that others are tested given
+SHARE_OF_SAMPLES = 4  # the directions of all leading genes take at most one in so many
+
+
+class Tests(NamedTuple):
+    """The gene tests of one target.
+
+    Attributes
+    ----------
+    parts : float64, (5, genes), log p: linear form, both forms, burden, single markers, network
+    used : bool, (5, genes)
+    log_p : float64, (genes,)
+    branches : the networks, None where none were trained
+    leading : genes that the others are tested given -> their directions, (samples, directions)
+    """
+
+    parts: np.ndarray
+    used: np.ndarray
+    log_p: np.ndarray
+    branches: Branches | None
+    leading: dict[int, np.ndarray]
+
+
+def gene_tests(
+    study: Study, members: Membership, config: DiscoverConfig, track: Track
+) -> list[Tests]:
+    """Every gene tested for every target.
+
+    A gene's markers, and their squares and products, are tested as two quadratic forms, with the
+    burden, the single markers, and the attribution of a network whose branches are the genes. The
+    genes that are significant by themselves are then conditioned upon, so that a neighbour in LD
+    does not repeat them and the others are seen against less noise.
+    """
+    among = kin(study, config.group)
+    views = views_of(study, among)
+    count = len(members.genes)
+    collected: list[list[Parts]] = [[] for _ in views]
+    seen = training(study)
+    screens = []
+    everyone = genes_of(study, members, range(count))
+    for _, gene in track(everyone, "testing genes", count):
+        screens.append(screen_gene(gene, seen))
+        likeness = likeness_of(gene, among)
+        for view, parts in zip(views, collected, strict=True):
+            parts.append(parts_of(gene, view, likeness))
+    each_fold = np.stack(screens).reshape(count, len(views), -1)
+    found = []
+    for number in track(range(len(views)), "learning genes", len(views)):
+        log_p, used = tabled(collected[number])
+        branches = grow(study, members, each_fold[:, number], number, config)
+        read = partial(_read, study, members, among)
+        found.append(_conditioned(read, views[number], log_p, used, branches))
+    return found
+
+
+Read = Callable[[np.ndarray], Iterator[tuple[int, Gene, Likeness | None]]]
+
+
+def _read(
+    study: Study, members: Membership, among: Kin, chosen: np.ndarray
+) -> Iterator[tuple[int, Gene, Likeness | None]]:
+    """Row, markers and likeness of chosen genes."""
+    for row, gene in genes_of(study, members, chosen):
+        yield row, gene, likeness_of(gene, among)
+
+
+def _conditioned(
+    read: Read,
+    view: View,
+    parts: np.ndarray,
+    used: np.ndarray,
+    branches: Branches | None,
+) -> Tests:
+    """The tests given the leading genes, and the network's."""
+    log_p = combined(parts, used)
+    leading = _leading(read, view, log_p)
+    again = np.flatnonzero(log_p < np.log(CONDITIONAL_P)) if leading else np.zeros(0, int)
+    projections = {g: orthonormal(leading, without=[g]) for g in (-1, *leading)} if leading else {}
+    if len(again):
+        redone = [
+            parts_of(gene, view, likeness, projections.get(g, projections[-1]))
+            for g, gene, likeness in read(again)
+        ]
+        parts[:, again], _ = tabled(redone)
+    if branches is not None:
+        given = [projections.get(g, projections.get(-1)) for g in branches.genes]
+        tested = attribution_test(branches.attribution, given, view)
+        parts[4, branches.genes] = tested.log_p
+        used[4, branches.genes] = tested.z != 0
+    return Tests(parts, used, combined(parts, used), branches, leading)
+
+
+def attribution_test(
+    attribution: np.ndarray, given: Sequence[np.ndarray | None], view: View
+) -> Scores:
+    """The one-sided test of attributions, (places, columns), each given some directions."""
+    columns = [view.seen(attribution[:, [i]], q)[:, 0] for i, q in enumerate(given)]
+    residual = [less(view.residual, q) for q in given]
+    return attributed(np.stack(columns, 1), np.stack(residual, 1), freedom=view.freedom)
+
+
+def _leading(read: Read, view: View, log_p: np.ndarray) -> dict[int, np.ndarray]:
+    """Genes significant given one another, and their directions, (samples, directions).
+
+    The most significant is taken first, and each next one only where it stays so given those.
+    """
+    bound = np.log(LEADING_P / len(log_p))
+    candidates = np.flatnonzero(log_p < bound)
+    candidates = np.sort(candidates[np.argsort(log_p[candidates], kind="stable")[:100]])
+    genes = {row: (gene, likeness) for row, gene, likeness in read(candidates)}
+    room = len(view.residual) // SHARE_OF_SAMPLES
+    width = max(room // 10, 1)
+    taken: dict[int, np.ndarray] = {}
+    current = {g: log_p[g] for g in candidates.tolist()}
+    while current and sum(v.shape[1] for v in taken.values()) + width <= room:
+        best = min(current, key=lambda g: (current[g], g))
+        if current[best] >= bound:
+            break
+        taken[best] = _directions(genes[best][0], view, width)
+        given = orthonormal(taken)
+        current.pop(best)
+        for g in current:
+            parts, used = tabled([parts_of(genes[g][0], view, genes[g][1], given)])
+            current[g] = float(combined(parts, used)[0])
+    return taken
+
+
+def _directions(gene: Gene, view: View, width: int) -> np.ndarray:
+    """The leading directions of a gene, linear ones first."""
+    values = np.hstack([gene.linear.values, gene.bent.values])[:, :width]
+    return less(values[view.known].astype(np.float64), view.covariates)
+
+
+def clusters(members: Membership, near: Mapping[str, sp.csr_matrix]) -> sp.csr_matrix:
+    """Which genes share a marker, or have markers in LD, (genes, genes)."""
+    count = len(members.genes)
+    linked = sp.csr_matrix((count, count))
+    for name, neighbours in near.items():
+        here = members.modality == name
+        pairs = (np.ones(here.sum()), (members.column[here], members.gene[here]))
+        belongs = sp.csr_matrix(pairs, shape=(neighbours.shape[0], count))
+        same = sp.identity(neighbours.shape[0], format="csr") + neighbours
+        linked = linked + belongs.T @ same @ belongs
+    return linked.tocsr()
