@@ -1,7 +1,7 @@
 """Lasso and elastic net, with additive coding or with dominance.
 
-Penalties are chosen by cross-validation on the very folds that judge the prediction, which can
-only flatter these peers.
+Penalties are chosen by cross-validation: of the ranking on all folds, of a prediction on the
+folds that do not judge it.
 """
 
 from __future__ import annotations
@@ -25,21 +25,35 @@ def lasso(trial: Trial, *, dominance: bool, mixing: Sequence[float] = (1.0,)) ->
     if trial.kind == "binary":
         return _logistic(trial, dominance=dominance)
     x, y, covariates = channels(trial, dominance=dominance), response(trial), design(trial)
+    paths = [_path(x, y, covariates, trial.fold, share) for share in mixing]
+    predicted = np.hstack([path[1] for path in paths])
+    options = [
+        (share, alpha) for share, path in zip(mixing, paths, strict=True) for alpha in path[0]
+    ]
+    best, prediction = chosen(predicted, (y[:, None] - predicted) ** 2, trial.fold)
+    share, alpha = options[best]
     left = residual(y, covariates)
-    tried = [_path(x, y, covariates, trial.fold, share) for share in mixing]
-    best = int(np.argmin([found[0] for found in tried]))
-    _, alpha, prediction = tried[best]
     # the model on all, along the path from its start, as a path is what is cheap to fit
-    top = np.abs(x.T @ left).max() / len(left) / mixing[best]
-    alphas = np.geomspace(max(top, alpha), alpha, 10)
-    weight = _enet(x, left, alphas, mixing[best], None)[:, -1]
+    top = np.abs(x.T @ left).max() / len(left) / share
+    weight = _enet(x, left, np.geomspace(max(top, alpha), alpha, 10), share, None)[:, -1]
     score = with_ties_broken(_summed(weight, len(trial.names)), trial)
-    settings = {
-        "alpha": float(alpha),
-        "l1_ratio": mixing[best],
-        "nonzero": int((weight != 0).sum()),
-    }
+    settings = {"alpha": float(alpha), "l1_ratio": share, "nonzero": int((weight != 0).sum())}
     return Answer(score, prediction, settings=settings)
+
+
+def chosen(predicted: np.ndarray, loss: np.ndarray, fold: np.ndarray) -> tuple[int, np.ndarray]:
+    """The setting of least loss, and predictions each by the best setting of the other folds.
+
+    Parameters
+    ----------
+    predicted, loss : float, (samples, settings), out of fold
+    """
+    best = int(loss.mean(axis=0).argmin())
+    held = np.empty(len(fold))
+    for one in np.unique(fold):
+        inside = fold == one
+        held[inside] = predicted[inside, loss[~inside].mean(axis=0).argmin()]
+    return best, held
 
 
 def _enet(x, y, alphas, share, start) -> np.ndarray:
@@ -51,8 +65,8 @@ def _enet(x, y, alphas, share, start) -> np.ndarray:
     ]
 
 
-def _path(x, y, covariates, fold, share) -> tuple[float, float, np.ndarray]:
-    """The least out-of-fold error along a path, its alpha, and the predictions there.
+def _path(x, y, covariates, fold, share) -> tuple[np.ndarray, np.ndarray]:
+    """Alphas, and out-of-fold predictions at each, (samples, alphas).
 
     The path goes on until its error has risen for a whole stretch of alphas.
     """
@@ -61,7 +75,7 @@ def _path(x, y, covariates, fold, share) -> tuple[float, float, np.ndarray]:
     starts: list[Any] = [None] * len(trains)
     top = np.abs(x.T @ residual(y, covariates)).max() / len(y) / share
     alphas = np.geomspace(top, top * SMALLEST_ALPHA, ALPHAS)
-    best: tuple[float, float, np.ndarray] = (np.inf, top, y)
+    parts, least = [], np.inf
     for stretch in np.array_split(alphas, ALPHAS // STRETCH):
         predicted = np.empty((len(y), len(stretch)))
 
@@ -76,13 +90,13 @@ def _path(x, y, covariates, fold, share) -> tuple[float, float, np.ndarray]:
 
         with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(fit, range(len(trains))))
-        error = ((y[:, None] - predicted) ** 2).mean(axis=0)
-        low = int(error.argmin())
-        if error[low] < best[0]:
-            best = (float(error[low]), float(stretch[low]), predicted[:, low].copy())
-        else:
+        parts.append(predicted)
+        lowest = ((y[:, None] - predicted) ** 2).mean(axis=0).min()
+        if lowest > least:
             break
-    return best
+        least = lowest
+    predicted = np.hstack(parts)
+    return alphas[: predicted.shape[1]], predicted
 
 
 def _summed(coefficients: np.ndarray, count: int) -> np.ndarray:
@@ -105,12 +119,12 @@ def _logistic(trial: Trial, *, dominance: bool) -> Answer:
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(fit, np.unique(trial.fold)))
-    loss = np.logaddexp(0, np.where(y[:, None] == 1, -predicted, predicted)).mean(axis=0)
-    chosen = int(loss.argmin())
-    weight = _l1(PENALTIES[chosen]).fit(full, y).coef_[0, : x.shape[1]]
+    loss = np.logaddexp(0, np.where(y[:, None] == 1, -predicted, predicted))
+    best, prediction = chosen(predicted, loss, trial.fold)
+    weight = _l1(PENALTIES[best]).fit(full, y).coef_[0, : x.shape[1]]
     score = with_ties_broken(_summed(weight, len(trial.names)), trial)
-    settings = {"C": float(PENALTIES[chosen]), "nonzero": int((weight != 0).sum())}
-    return Answer(score, predicted[:, chosen], settings=settings)
+    settings = {"C": float(PENALTIES[best]), "nonzero": int((weight != 0).sum())}
+    return Answer(score, prediction, settings=settings)
 
 
 def _l1(c: float) -> LogisticRegression:

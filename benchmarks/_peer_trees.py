@@ -43,19 +43,33 @@ def xgboost(trial: Trial, *, depths: Sequence[int] = DEPTHS, rate: float = RATE)
     except ImportError:
         raise Absent("xgboost is not installed") from None
     boosted = _Boosted(xgb, trial, rate)
-    groups = [np.flatnonzero(trial.fold % INNER == g) for g in range(INNER)]
-    options = [(*boosted.tried(groups, depth), depth) for depth in depths]
-    _, rounds, depth = min(options)
+    group = trial.fold % INNER
+    curves = [boosted.curves(group, depth) for depth in depths]
     prediction = np.empty(len(trial.fold))
-    held_out = [np.flatnonzero(trial.fold == fold) for fold in np.unique(trial.fold)]
+    folds = [np.flatnonzero(trial.fold == fold) for fold in np.unique(trial.fold)]
+    # the group that holds a fold has no say in the settings it is predicted with
+    others = [np.setdiff1d(np.arange(INNER), group[rows]) for rows in folds]
+    chosen = [_best(curves, judges) for judges in others]
+
+    def held(rows: np.ndarray, best: tuple[int, int]) -> np.ndarray:
+        return boosted.predicted(rows, depths[best[0]], best[1])
+
     with ThreadPoolExecutor(THREADS) as pool:
-        found = pool.map(lambda rows: boosted.predicted(rows, depth, rounds), held_out)
-        for rows, values in zip(held_out, found, strict=True):
+        for rows, values in zip(folds, pool.map(held, folds, chosen), strict=True):
             prediction[rows] = values
+    place, rounds = _best(curves, np.arange(INNER))
+    depth = depths[place]
     shares = boosted.shares(depth, rounds)[:, : len(trial.names)]
     score = np.abs(shares).mean(axis=0)
     settings = {"rounds": rounds, "max_depth": depth, "eta": rate}
     return Answer(with_ties_broken(score, trial), prediction, settings=settings)
+
+
+def _best(curves: Sequence[np.ndarray], judges: np.ndarray) -> tuple[int, int]:
+    """Place and number of rounds of the least mean loss over the judging groups."""
+    means = [curve[judges].mean(axis=0) for curve in curves]
+    place = int(np.argmin([mean.min() for mean in means]))
+    return place, int(means[place].argmin()) + 1
 
 
 class _Boosted:
@@ -91,14 +105,14 @@ class _Boosted:
         self.grow(self.matrix(train, train), depth, ROUNDS, **more)
         return next(iter(log["held"].values()))
 
-    def tried(self, groups: Sequence[np.ndarray], depth: int) -> tuple[float, int]:
-        """The least mean loss over groups of whole folds, and the round it is reached at."""
+    def curves(self, group: np.ndarray, depth: int) -> np.ndarray:
+        """Loss of each group of whole folds after each round, (groups, rounds)."""
+        held = [np.flatnonzero(group == g) for g in range(INNER)]
         with ThreadPoolExecutor(THREADS) as pool:
-            curves = list(pool.map(lambda held: self.curve(held, depth), groups))
-        length = max(map(len, curves))
+            found = list(pool.map(lambda rows: self.curve(rows, depth), held))
+        length = max(map(len, found))
         # a group that stopped keeps its last loss
-        mean = np.mean([c + [c[-1]] * (length - len(c)) for c in curves], axis=0)
-        return float(mean.min()), int(mean.argmin()) + 1
+        return np.array([c + [c[-1]] * (length - len(c)) for c in found])
 
     def predicted(self, held: np.ndarray, depth: int, rounds: int) -> np.ndarray:
         """Margins of held-out samples."""

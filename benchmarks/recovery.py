@@ -26,7 +26,7 @@ from _peer_knockoffs import knockoffs
 from _peer_lasso import lasso
 from _peer_plink import plink2
 from _peer_trees import forest, xgboost
-from _record import options, show
+from _record import commit, options, show
 from _recovery_figure import draw_recovery
 from _recovery_score import (
     average_precision,
@@ -43,7 +43,7 @@ from _trial import FOLDS, Trial, trial
 from genodl.rank.performance import auc, r2
 
 Contender = Callable[[Trial], Answer]
-REVISION = 2  # of the simulation and the scores: cells of another are run again
+REVISION = 3  # of the simulation and the scores: cells of another are run again
 CONTENDERS: dict[str, Contender] = {
     **{name: partial(genodl, **settings) for name, settings in ABLATIONS.items()},
     "plink2": plink2,
@@ -142,7 +142,8 @@ def run(
             if given is None or last != cell[:-1]:
                 last, given = cell[:-1], posed(cell, work, quick=quick)
             found = measured(contenders[cell.contender], given)
-            known = {"revision": REVISION, "quick": quick, **cell._asdict(), **found}
+            state = {"revision": REVISION, "commit": commit(), "quick": quick}
+            known = {**state, **cell._asdict(), **found}
             _replace(path, json.dumps(known))
             print(f"{cell.name} {known.get('seconds')} s, AP {known.get('ap')}", file=sys.stderr)
         results.append(known)
@@ -182,7 +183,7 @@ def grid(given: Any) -> list[Cell]:
 def held(work: Path) -> list[dict[str, Any]]:
     """The results in a folder, in the order of the regimes and contenders."""
     found = [json.loads(path.read_text()) for path in sorted(work.glob("*.json"))]
-    found = [c for c in found if c.get("revision") == REVISION and not c["quick"]]
+    found = [c for c in found if c.get("revision") == REVISION and not c.get("quick")]
     order = {name: i for i, name in enumerate([*REGIMES, *CONTENDERS])}
     return sorted(found, key=lambda c: (c["variants"], order[c["regime"]], order[c["contender"]]))
 
@@ -207,6 +208,7 @@ def main() -> None:
         chosen = QUICK if given.quick else CONTENDERS
         done = held(work) if given.collect else run(grid(given), work, chosen, quick=given.quick)
         entries = summary(done)
+        commits = sorted({str(each.get("commit")) for each in done})
     judged = criteria(entries, quick=given.quick)
     if given.picture:
         draw_recovery(entries, given.picture)
@@ -215,6 +217,7 @@ def main() -> None:
         quick=given.quick,
         criteria=judged,
         samples=SAMPLES,
+        measured_on=commits,
         regimes=entries,
         ablation=ablation(entries),
     )

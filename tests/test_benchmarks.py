@@ -338,6 +338,22 @@ def test_an_untyped_cause_is_found_through_its_tags(people):
         assert list(said.new) == [1]
 
 
+def test_a_fold_has_no_say_in_the_setting_it_is_predicted_with():
+    fold = np.array([0, 0, 1, 1])
+    loss = np.array([[0.0, 9], [0, 9], [5, 1], [5, 1]])
+    predicted = np.tile([10.0, 20.0], (4, 1))
+    best, held = script("_peer_lasso").chosen(predicted, loss, fold)
+    assert best == 0
+    assert list(held) == [20, 20, 10, 10]
+
+
+def test_rounds_and_depth_are_chosen_by_the_groups_that_judge():
+    curves = [np.array([[3.0, 2, 1], [3, 5, 9]]), np.array([[4.0, 4, 4], [1, 0, 1]])]
+    best = script("_peer_trees")._best
+    assert best(curves, np.array([0])) == (0, 3)
+    assert best(curves, np.array([1])) == (1, 2)
+
+
 @pytest.mark.parametrize("name", ["additive", "expression_u"])
 def test_the_lasso_finds_what_is_strong_and_predicts_out_of_fold(name, people):
     made = script("_trial").trial(name, people, h2=0.4, replicate=901)
