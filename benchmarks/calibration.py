@@ -154,13 +154,14 @@ def of(found: gd.Found, phenotype: str) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def counted(tables: tuple[pd.DataFrame, pd.DataFrame], made: Case) -> dict[str, Any]:
-    """How many p-values there are, and how many below each level; the least q of null loci."""
-    if made.odd_are_signals:
-        tables = tuple(t[t["contig"].astype(int) % 2 == 0] for t in tables)
+    """How many p-values there are, and how many below each level; the least q if all are null."""
     markers, loci = tables
+    if made.odd_are_signals:
+        markers = markers[markers["contig"].astype(int) % 2 == 0]
     p = markers["p_value"].to_numpy()
     below = [int((p < level).sum()) for level in BOUNDS]
-    return {"n": len(p), "below": below, "least_q": float(loci["q_value"].min())}
+    least = None if made.odd_are_signals else float(loci["q_value"].min())
+    return {"n": len(p), "below": below, "least_q": least}
 
 
 def summary(name: str, replicates: list[dict[str, Any]]) -> dict[str, Any]:
@@ -168,6 +169,7 @@ def summary(name: str, replicates: list[dict[str, Any]]) -> dict[str, Any]:
     counts = [each for r in replicates for each in r.get("counts", [])]
     if not counts:
         return {"setting": name, "skipped": replicates[0].get("skipped", "not run")}
+    least = [c["least_q"] for c in counts]
     n = np.array([c["n"] for c in counts])
     below = np.array([c["below"] for c in counts])
     ratio, error = ratios(n, below)
@@ -179,7 +181,7 @@ def summary(name: str, replicates: list[dict[str, Any]]) -> dict[str, Any]:
         "standard_error": [round(float(e), 3) for e in error],
         "within": [bool(lo <= r <= hi) for r, (lo, hi) in zip(ratio, BOUNDS.values(), strict=True)],
         "with_network": int(sum(c["gate"] > 0 for c in counts)),
-        "with_discovery": int(sum(c["least_q"] < FDR for c in counts)),
+        "with_discovery": None if None in least else int(sum(q < FDR for q in least)),
         "commits": sorted({str(r["commit"]) for r in replicates}),
         "seconds": round(sum(r["seconds"] for r in replicates), 1),
     }

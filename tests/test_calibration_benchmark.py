@@ -43,7 +43,9 @@ def test_markers_of_odd_contigs_do_not_count_where_signals_are():
     loci = pd.DataFrame({"contig": ["1", "2"], "q_value": [1e-6, 0.4]})
     made = nulls.Case(None, (), {}, odd_are_signals=True)
     found = calibration.counted((markers, loci), made)
-    assert found == {"n": 2, "below": [1, 0, 0, 0], "least_q": 0.4}
+    assert found == {"n": 2, "below": [1, 0, 0, 0], "least_q": None}
+    whole = calibration.counted((markers, loci), nulls.Case(None, (), {}))
+    assert (whole["n"], whole["least_q"]) == (4, 1e-6)
 
 
 def test_the_model_of_best_metric_is_read():
