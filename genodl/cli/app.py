@@ -52,9 +52,13 @@ def _say(*lines: object) -> None:
     try:
         print(*lines, sep="\n", flush=True)
     except BrokenPipeError:
-        # the interpreter must not try to flush again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(PIPE_CLOSED) from None
+        _leave_pipe()
+
+
+def _leave_pipe() -> None:
+    """End quietly; the interpreter must not try to flush again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise typer.Exit(PIPE_CLOSED) from None
 
 
 def _version(asked: bool) -> None:
@@ -104,6 +108,7 @@ def discover(
     """Rank the markers and loci behind phenotypes, with p-values that hold."""
     from genodl import config as settings
     from genodl.cli import run
+    from genodl.cli.inputs import named_paths
 
     chosen = settings.read(
         config,
@@ -115,7 +120,7 @@ def discover(
         samples=samples,
         variants=tuple(variants or ()),
         expression=expression,
-        features=run.named_paths(features or []),
+        features=named_paths(features or []),
         genes=genes,
         pathways=pathways,
     )
@@ -129,6 +134,40 @@ def discover(
         config=chosen,
     )
     _say(*lines)
+
+
+@app.command()
+def scan(
+    samples: options.Samples,
+    out: options.TableOut = None,
+    phenotype: options.Phenotype = None,
+    variants: options.Variants = None,
+    expression: options.Expression = None,
+    features: options.Features = None,
+    covariates: options.Covariates = None,
+    pcs: options.Pcs = None,
+    kind: options.LinearKind = "auto",
+    max_p: options.MaxP = 1.0,
+) -> None:
+    """Regress every phenotype on every marker alone: one row each, to --out or stdout."""
+    from genodl.cli.inputs import named_paths
+    from genodl.cli.scan import scan as regress
+
+    try:
+        regress(
+            out,
+            samples=samples,
+            variants=variants or [],
+            expression=expression,
+            features=named_paths(features or []),
+            phenotypes=phenotype or [],
+            covariates=covariates or [],
+            pcs=pcs or 0,
+            kind=kind,
+            max_p=max_p,
+        )
+    except BrokenPipeError:
+        _leave_pipe()
 
 
 @app.command()

@@ -48,6 +48,10 @@ Null = Annotated[
 RunSeed = Annotated[int | None, Option("--seed", help="Seed of everything random [default: 0].")]
 Config = Annotated[Path | None, Option(help="Settings as TOML; options win over them.")]
 
+TableOut = Annotated[Path | None, Option("--out", help="File of the table [default: stdout].")]
+LinearKind = Annotated[str, Option("--kind", help="auto, quantitative or binary.")]
+MaxP = Annotated[float, Option("--max-p", help="Leave out rows with a greater p-value.")]
+
 Seed = Annotated[int, Option("--seed", min=0, help="Seed of everything random.")]
 SampleCount = Annotated[int, Option("--samples", help="Samples.")]
 VariantCount = Annotated[int, Option("--variants", help="Variants.")]

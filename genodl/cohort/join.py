@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import scipy.sparse
-from anndata import AnnData
 
 from genodl.cohort.presence import VARIANTS, wholly_missing
 from genodl.errors import InputError
 from genodl.values import MISSING, Cohort, Loss
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 # enough to see a pattern that holds, few enough to compare each with all of the other side
 PROBES = 50
@@ -86,6 +87,8 @@ def _losses(names: pd.Index, chosen: AnnData, *, modality: str) -> list[Loss]:
 
 def _rows(markers: AnnData, kept: pd.Index, *, modality: str) -> AnnData:
     """A modality at the kept samples, itself where it has just these."""
+    from anndata import AnnData  # over a second to load, and a linear scan needs none of it
+
     names = markers.obs_names.astype(str)
     if names.equals(kept):
         return markers
@@ -105,7 +108,9 @@ def _padded(values: Any, rows: np.ndarray, *, variants: bool) -> Any:
     whole = values.dtype.kind == "i" and variants
     fill = MISSING if whole else np.nan
     dtype = values.dtype if whole or values.dtype.kind == "f" else np.dtype(np.float32)
-    if scipy.sparse.issparse(values):
+    if hasattr(values, "toarray"):
+        import scipy.sparse
+
         # row -1 is the last one
         last = scipy.sparse.csr_matrix(np.full((1, values.shape[1]), fill, dtype))
         return scipy.sparse.vstack([values.astype(dtype), last], format="csr")[rows]

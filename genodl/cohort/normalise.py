@@ -64,6 +64,9 @@ def phenotype(
             where=where,
             mend="choose another phenotype, or add samples",
         )
+    measured = numbers is not None and len(np.unique(numbers[np.isfinite(numbers)])) > 2
+    if measured and numbers is not None and kind in ("auto", "quantitative"):
+        return Phenotype(name, "quantitative", numbers)
     levels = _levels(column, numbers)
     if len(levels) == 1:
         raise InputError(

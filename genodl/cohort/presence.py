@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse
 
 from genodl.values import MISSING
 
@@ -47,4 +46,4 @@ def wholly_missing(modality: AnnData, *, variants: bool) -> np.ndarray:
 
 def _dense(block: Any) -> np.ndarray:
     """A block as an array."""
-    return block.toarray() if scipy.sparse.issparse(block) else np.asarray(block)
+    return block.toarray() if hasattr(block, "toarray") else np.asarray(block)

@@ -24,8 +24,9 @@ import numpy as np
 
 from genodl.errors import InputError
 from genodl.io import chunks
+from genodl.io.formats import Paths, open_variants, wanted_samples
 from genodl.io.source import COLUMNS, Field
-from genodl.io.variants import Paths, iter_variants, open_variants, wanted_samples
+from genodl.io.variants import iter_variants
 
 LARGEST_CHUNK = 1 << 26
 MOST_ALLELES = 4096

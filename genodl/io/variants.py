@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from genodl.errors import InputError, nearest
-from genodl.io import bgzf
-from genodl.io.source import COLUMNS, Block, Field, Source, regions_of
-
-Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
+from genodl.errors import InputError
+from genodl.io.formats import Paths, open_all, stream, unique_names
+from genodl.io.source import COLUMNS, Block, Field
 
 
 def read_variants(
@@ -51,9 +48,9 @@ def read_variants(
     InputError : a file is absent, damaged or contradicts itself, or a region, sample or field
         asked for is not in it
     """
-    sources = _open_all(path)
-    names, blocks = _stream(sources, region, samples, field)
-    return _anndata(list(blocks), names, _unique_names(), field)
+    sources = open_all(path)
+    names, blocks = stream(sources, region, samples, field)
+    return _anndata(list(blocks), names, unique_names(), field)
 
 
 def iter_variants(
@@ -84,130 +81,11 @@ def iter_variants(
     """
     if block < 1:
         raise InputError(f"block is {block}", where="iter_variants", mend="give 1 or more")
-    sources = _open_all(path)
-    names, blocks = _stream(sources, region, samples, field)
-    name = _unique_names()
+    sources = open_all(path)
+    names, blocks = stream(sources, region, samples, field)
+    name = unique_names()
     for group in _of_size(blocks, block):
         yield _anndata(group, names, name, field)
-
-
-def open_variants(path: str | PathLike[str]) -> Source:
-    """The file as a source, by what it holds or by its suffix."""
-    file = Path(path)
-    opener = _opener(file)
-    return opener(file)
-
-
-def _opener(file: Path) -> Callable[[Path], Source]:
-    """The format's own open function."""
-    if not file.exists():
-        raise InputError("no such file", where=str(file), mend="check the path")
-    suffix = file.suffix.lower()
-    if suffix in (".bed", ".bim", ".fam"):
-        from genodl.io.plink import open_bed
-
-        return open_bed
-    if suffix in (".pgen", ".pvar", ".psam"):
-        from genodl.io.pgen import open_pgen
-
-        return open_pgen
-    if suffix in (".zarr", ".h5ad") or file.is_dir():
-        from genodl.io.chunks import open_store
-
-        return open_store
-    if next(bgzf.pieces(file), b"")[:3] == b"BCF":
-        from genodl.io.bcf import open_bcf
-
-        return open_bcf
-    from genodl.io.vcf import open_vcf
-
-    return open_vcf
-
-
-def _open_all(path: Paths) -> list[Source]:
-    """Every file given, all of the same samples."""
-    paths = [path] if isinstance(path, str | PathLike) else list(path)
-    if not paths:
-        raise InputError("no file given", where="read_variants", mend="give at least one path")
-    sources = [open_variants(p) for p in paths]
-    for other in sources[1:]:
-        if set(other.samples) != set(sources[0].samples):
-            differ = sorted(set(other.samples) ^ set(sources[0].samples))
-            raise InputError(
-                f"its samples are not those of {sources[0].path}: "
-                f"{len(differ)} differ, such as {differ[0]!r}",
-                where=str(other.path),
-                mend="give files of the same samples",
-            )
-    return sources
-
-
-def _stream(
-    sources: list[Source],
-    region: str | Sequence[str] | None,
-    samples: Sequence[str] | str | PathLike[str] | None,
-    field: Field,
-) -> tuple[tuple[str, ...], Iterator[Block]]:
-    """The sample ids in the order wanted, and the blocks of all files one after the other."""
-    if field not in ("GT", "DS"):
-        raise InputError(f"no field {field!r}", where="field", mend="use GT or DS")
-    names = wanted_samples(sources[0], samples)
-    return names, (
-        b for s in sources for b in s.blocks(*_request(sources, s, names, region), field)
-    )
-
-
-def _request(
-    sources: list[Source], source: Source, names: tuple[str, ...], region: Any
-) -> tuple[np.ndarray | None, Any]:
-    """The columns and regions to ask of one source."""
-    columns = None
-    if names != source.samples:
-        at = {s: i for i, s in enumerate(source.samples)}
-        columns = np.array([at[n] for n in names], np.int64)
-    if region is None:
-        return columns, None
-    regions = regions_of(region, [c for s in sources for c in s.contigs])
-    if len(sources) > 1:
-        # a file of one contig need not know the regions of the others
-        known = set(source.contigs)
-        others = {c for s in sources if s is not source for c in s.contigs}
-        regions = tuple(r for r in regions if r.contig in known or r.contig not in others)
-    return columns, regions
-
-
-def wanted_samples(source: Source, samples: Any) -> tuple[str, ...]:
-    """The sample ids asked for, refused when one is absent or asked twice."""
-    if samples is None:
-        return source.samples
-    names, where = _sample_list(samples)
-    known = set(source.samples)
-    for i, name in enumerate(names):
-        if name not in known:
-            raise InputError(
-                f"sample {name!r} is not in {source.path}",
-                where=where,
-                mend=f"nearest names: {nearest(name, source.samples)}",
-            )
-        if name in names[:i]:
-            raise InputError(f"sample {name!r} is asked twice", where=where, mend="name it once")
-    if not names:
-        raise InputError("no sample asked for", where=where, mend="name at least one, or leave out")
-    return names
-
-
-def _sample_list(samples: Any) -> tuple[tuple[str, ...], str]:
-    """The ids of a list or of a file of ids, and where they come from."""
-    if not isinstance(samples, str | PathLike):
-        return tuple(str(s) for s in samples), "samples"
-    path = Path(samples)
-    try:
-        lines = path.read_text().splitlines()
-    except OSError as fault:
-        raise bgzf.cannot_open(path, fault) from None
-    except UnicodeDecodeError:
-        raise InputError("not a text file", where=str(path), mend="one id a line") from None
-    return tuple(s for line in lines if (s := line.strip())), str(path)
 
 
 def _of_size(blocks: Iterator[Block], size: int) -> Iterator[list[Block]]:
@@ -233,39 +111,6 @@ def _cut(block: Block, start: int, stop: int) -> Block:
     if start == 0 and stop >= len(block.dosage):
         return block
     return Block({k: v[start:stop] for k, v in block.variants.items()}, block.dosage[start:stop])
-
-
-def _unique_names() -> Callable[[pd.DataFrame], list[str]]:
-    """A function that names alleles, and keeps repeats apart from one block to the next."""
-    runs: list[np.ndarray] = []
-    repeats: dict[str, int] = {}
-
-    def names(variants: pd.DataFrame) -> list[str]:
-        columns = (variants[c].tolist() for c in ("contig", "pos", "ref", "alt"))
-        found = [f"{c}:{p}:{r}:{a}" for c, p, r, a in zip(*columns, strict=True)]
-        # names of a whole genome would outweigh a block: eight bytes of hash each do not
-        hashes = pd.util.hash_array(np.array(found, object), categorize=False)
-        fresh, first = np.unique(hashes, return_index=True)
-        known = np.ones(len(found), bool)
-        known[first] = False
-        for run in runs:
-            known |= run[np.searchsorted(run, hashes).clip(max=len(run) - 1)] == hashes
-        for i in np.flatnonzero(known):
-            count = repeats[found[i]] = repeats.get(found[i], 0) + 1
-            found[i] = f"{found[i]}-{count}"
-        _add_run(runs, fresh)
-        return found
-
-    return names
-
-
-def _add_run(runs: list[np.ndarray], run: np.ndarray) -> None:
-    """Keep sorted runs of falling size, so that few are searched and each is merged seldom."""
-    if len(run):
-        runs.append(run)
-    while len(runs) > 1 and len(runs[-2]) < 2 * len(runs[-1]):
-        last = runs.pop()
-        runs[-1] = np.union1d(runs[-1], last)
 
 
 def _anndata(
