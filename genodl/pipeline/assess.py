@@ -12,6 +12,8 @@ import pandas as pd
 from scipy import sparse as sp
 from scipy import stats
 
+from genodl.cohort.presence import VARIANTS
+from genodl.pipeline.background import contigs, put_back
 from genodl.pipeline.condition import given_stronger, orthonormal
 from genodl.pipeline.kin import along, share_of, widen
 from genodl.pipeline.learn import Candidates, Deep, Linear
@@ -42,12 +44,14 @@ class Trial(NamedTuple):
     fits : what its folds learnt, for each view
     shares : float64, (sources,), how far the residual of each view follows kin
     law : of its residual on the covariates, each over the spread they foretell
+    contig : int32, (markers,), of each marker
     """
 
     number: int
     fits: list[Fits]
     shares: list[np.ndarray]
     law: Law
+    contig: np.ndarray
 
 
 class Scores(NamedTuple):
@@ -87,19 +91,20 @@ def attribution_test(
     """
     mine = next(c for c in candidates if c.modality == modality)
     trials = []
+    contig = contigs(study, modality)
     for t, target in enumerate(study.targets):
         fits = [_fits(study, [mine], own[t], t, modality, deeps[t])]
         if len(candidates) > 1:
             fits.append(_fits(study, candidates, joint[t], t, modality, None))
         fits = [fit._replace(spread=jnp.asarray(target.spread)) for fit in fits]
         law = empirical_law((target.marginal / np.sqrt(target.spread))[target.known])
-        trials.append(Trial(t, fits, [share_of(fit, kin) for fit in fits], law))
+        trials.append(Trial(t, fits, [share_of(fit, kin) for fit in fits], law, contig))
     parts: list[list[Scores]] = [[] for _ in trials]
     blocks, markers = study.blocks(modality), study.cohort.modalities[modality].n_vars
-    for _, width, channels in track(blocks, f"testing {modality}", markers):
+    for start, width, channels in track(blocks, f"testing {modality}", markers):
         likeness = along(np.asarray(channels.values)[:, :, :width], kin)
         for part, trial in zip(parts, trials, strict=True):
-            part.append(_scores(study, trial, channels, likeness, width))
+            part.append(_scores(study, trial, channels, likeness, np.arange(start, start + width)))
     tables = []
     for family in track(study.families, f"taking loci of {modality} apart", len(study.families)):
         members = [trials[i] for i in family]
@@ -165,7 +170,12 @@ def _fits(
     freedom = np.float32(_freedom(study, number))
     more = _attributed(deep, modality, len(places))
     none = np.zeros((len(places), 0), np.float32)
-    parts = (residual, known, freedom, features, proxies, chosen, *more, none)
+    codes = contigs(study, modality)
+    background = np.zeros((len(places), int(codes.max(initial=0)) + 1), np.float32)
+    if modality == VARIANTS and linear.background is not None:
+        of_features = codes[mine.markers[selected % count]]
+        background = put_back(study, linear, features[:, : len(selected)], of_features)
+    parts = (residual, known, freedom, features, proxies, chosen, *more, none, background)
     return Fits(*map(jnp.asarray, parts))
 
 
@@ -188,12 +198,19 @@ def _attributed(deep: Deep | None, modality: str, places: int) -> tuple[np.ndarr
 
 
 def _scores(
-    study: Study, trial: Trial, channels: Channels, likeness: np.ndarray | None, width: int
+    study: Study,
+    trial: Trial,
+    channels: Channels,
+    likeness: np.ndarray | None,
+    columns: np.ndarray,
 ) -> Scores:
-    """The test of the first `width` markers of a block, in each view of one target."""
+    """The test of some markers, the first of a padded block, in each view of one target."""
+    width = len(columns)
+    contig = np.zeros(channels.values.shape[2], np.int32)
+    contig[:width] = trial.contig[columns]
     known = study.targets[trial.number].known
     values = np.asarray(channels.values)[:, known, :width]
-    tested = [attributed_covariance(channels, fit) for fit in trial.fits]
+    tested = [attributed_covariance(channels, fit, contig) for fit in trial.fits]
     pairs = zip(tested, trial.shares, strict=True)
     z = np.stack([widen(np.asarray(t.z)[:, :width], likeness, share) for t, share in pairs])
     given = np.asarray(trial.fits[0].given)[known]
@@ -217,12 +234,11 @@ def _given(
     basis = orthonormal(np.concatenate(list(leads * known[:, None]), axis=1))
     given = np.zeros((len(basis), next(w for w in WIDTHS if w >= basis.shape[1])), np.float32)
     given[:, : basis.shape[1]] = basis
-    width = len(columns)
-    likeness = along(np.asarray(channels.values)[:, :, :width], kin)
+    likeness = along(np.asarray(channels.values)[:, :, : len(columns)], kin)
     scores = []
     for trial in trials:
         fits = [fit._replace(given=jnp.asarray(given)) for fit in trial.fits]
-        scores.append(_scores(study, trial._replace(fits=fits), channels, likeness, width))
+        scores.append(_scores(study, trial._replace(fits=fits), channels, likeness, columns))
     return _joined(study, candidates, trials, scores, columns)
 
 

@@ -9,10 +9,12 @@ from typing import Any
 import pandas as pd
 
 from genodl import __version__, provenance
+from genodl.cohort.presence import VARIANTS
 from genodl.config import DiscoverConfig, as_dict, read
 from genodl.errors import InputError
 from genodl.pipeline.annotation import Annotation, AnyPath, annotation
 from genodl.pipeline.assess import attribution_test
+from genodl.pipeline.background import backgrounds, stacked
 from genodl.pipeline.found import Found
 from genodl.pipeline.genelevel import GeneLevel, gene_level, with_branches
 from genodl.pipeline.interact import Panel, interact, panel
@@ -138,18 +140,24 @@ def _learn(
     config: DiscoverConfig,
     track: Track,
 ) -> tuple[list[Linear], dict[str, list[Linear]], list[Deep]]:
-    """Joint sparse paths, those of each modality alone, and the networks, for every target."""
+    """Of every target: linear predictions, joint and by modality, and what goes beyond them."""
     joint: list[Linear] = []
     own: dict[str, list[Linear]] = {c.modality: [] for c in candidates}
-    deeps: list[Deep] = []
     numbers = range(len(study.targets))
-    for number in track(numbers, "learning", len(study.targets)):
+    behind = backgrounds(study)
+    for number in track(numbers, "learning sparse paths", len(study.targets)):
         joint.append(sparse(study, candidates, number, config))
+        if behind:
+            joint[-1] = stacked(study, number, joint[-1], behind[number])
         for c in candidates:
             alone = joint[-1] if len(candidates) == 1 else sparse(study, [c], number, config)
+            if behind and c.modality == VARIANTS and len(candidates) > 1:
+                alone = stacked(study, number, alone, behind[number])
             own[c.modality].append(alone)
-        products = interact(study, scanned, joint[-1], number, config)
-        deeps.append(deepen(study, candidates, joint[-1], products, number, config))
+    deeps: list[Deep] = []
+    for number in track(numbers, "learning interactions and networks", len(study.targets)):
+        products = interact(study, scanned, joint[number], number, config)
+        deeps.append(deepen(study, candidates, joint[number], products, number, config))
     return joint, own, deeps
 
 

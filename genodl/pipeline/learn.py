@@ -53,12 +53,17 @@ class Linear(NamedTuple):
     coefficients : float64, (folds, selected)
     prediction : float32, (places, folds), of the residual, by the model of each fold
     inner : float32, (places, folds), of the training rows by fits that left them out
+    background : float32, (places, contigs), the part of the prediction of a held-out place that
+        is due to all variants of a contig together, None where it has none
+    share : float64, (folds,), weight of the sparse path beside the background
     """
 
     selected: np.ndarray
     coefficients: np.ndarray
     prediction: np.ndarray
     inner: np.ndarray
+    background: np.ndarray | None = None
+    share: np.ndarray | None = None
 
 
 class Attributed(NamedTuple):

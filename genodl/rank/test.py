@@ -39,6 +39,8 @@ class Fits(NamedTuple):
     inputs : float32, (places, inputs), the additive channel of those inputs
     given : float32, (places, columns), orthonormal, what a marker is tested given in full: the
         channels of stronger loci near it; columns of 0 give nothing
+    background : float32, (places, contigs), what the residual leaves out by contig, put back for
+        the markers of that contig
     spread : float32, (places,), variance of each residual that the covariates foretell, over its
         mean, see `screen.residual.Target`; 1 where all are alike
     """
@@ -52,6 +54,7 @@ class Fits(NamedTuple):
     attributed: jax.Array
     inputs: jax.Array
     given: jax.Array
+    background: jax.Array
     spread: jax.Array | float = 1.0
 
 
@@ -73,7 +76,9 @@ class Tested(NamedTuple):
 
 
 @jax.jit
-def attributed_covariance(channels: Channels, fits: Fits) -> Tested:
+def attributed_covariance(
+    channels: Channels, fits: Fits, contig: jax.Array | None = None
+) -> Tested:
     """Covariance of each marker's attribution with the held-out residual, over its error.
 
     A marker is attributed its slope times its channel, the slope learnt on all other samples
@@ -92,12 +97,15 @@ def attributed_covariance(channels: Channels, fits: Fits) -> Tested:
     ----------
     channels : of a block of markers, values (2, places, markers)
     fits : of one phenotype
+    contig : int, (markers,), column of `fits.background`; None where there is none to put back
     """
     near = _likeness(channels, fits.proxies) >= PROXY_R2
     near = near.astype(channels.values.dtype)
     stability = ((near @ fits.chosen.T) > 0).mean(1)
-    residual = (fits.residual[:, None] + fits.features @ near.T) * fits.known[:, None]
-    residual = _less(residual, fits.given)
+    residual = fits.residual[:, None] + fits.features @ near.T
+    if contig is not None:
+        residual = residual + fits.background[:, contig]
+    residual = _less(residual * fits.known[:, None], fits.given)
     whole = channels.values * fits.known[None, :, None]
     values = _less(whole, fits.given)
     left = (values**2).sum(1) > LEAST_LEFT * (whole**2).sum(1)

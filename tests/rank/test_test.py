@@ -50,6 +50,7 @@ def fits(
         none if attributed is None else attributed,
         none if inputs is None else inputs,
         none if given is None else given,
+        none,
     )
     return Fits(*(jnp.asarray(part, jnp.float32) for part in parts))
 
