@@ -11,6 +11,8 @@ from scipy.special import ndtri_exp
 
 FEW = 200.0  # effective carriers below which the tail is the saddlepoint's
 LEAST_Z = 2.0  # nearer to zero any law is as good
+SKEWED = 100.0  # times the squared skewness of the residual: as many carriers are few far out
+FAR_Z = 3.0  # where they are
 POINTS = 801  # nodes of the tabulated cumulant function on each side of zero
 FARTHEST = 40.0  # standard deviations over which it is tabulated
 STEPS = 60  # of the safeguarded Newton iteration, at most
@@ -28,12 +30,14 @@ class Law(NamedTuple):
         0, where most samples of a rare marker are, what is interpolated is flat, and no error adds
         up over many samples
     spacing : of the nodes
+    skewness : third moment
     """
 
     least: float
     most: float
     cumulants: np.ndarray
     spacing: float
+    skewness: float
 
 
 def empirical_law(residual: np.ndarray) -> Law:
@@ -51,7 +55,7 @@ def empirical_law(residual: np.ndarray) -> Law:
     s[POINTS - 1] = 1.0
     values = np.stack([2 * (np.log(total / len(e)) + top[:, 0]) / s**2, first / s, second], axis=1)
     values[POINTS - 1] = second[POINTS - 1]
-    return Law(float(e.min()), float(e.max()), values, float(spacing))
+    return Law(float(e.min()), float(e.max()), values, float(spacing), float((e**3).mean()))
 
 
 def deviates(
@@ -77,7 +81,8 @@ def deviates(
         chosen = np.flatnonzero(np.abs(z[row]) > LEAST_Z)
         direction = _direction(channels, chosen, row, given)
         power = (direction**2).sum(0)
-        few = (power > 1e-9) & (power**2 < FEW * (direction**4).sum(0))
+        most = np.where(np.abs(z[row, chosen]) > FAR_Z, SKEWED * law.skewness**2, 0)
+        few = (power > 1e-9) & (power**2 < np.maximum(most, FEW) * (direction**4).sum(0))
         if few.any():
             # z has the marker's own slope out of its error, the score under the null has it in
             wald = z[row, chosen[few]]

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from genodl.rank.saddlepoint import FEW, LEAST_Z, deviates, empirical_law
+from genodl.rank.saddlepoint import FAR_Z, FEW, LEAST_Z, deviates, empirical_law
 from genodl.rank.saddlepoint import log_tail as tail_of_law
 
 
@@ -94,3 +94,18 @@ def test_only_scores_that_few_carry_and_that_stand_out_are_replaced():
     assert np.isnan(found[1:]).all()
     assert found[0, 0] > 0
     assert ((rare**2).sum(0) ** 2 / (rare**4).sum(0) < FEW).all()
+
+
+def test_more_carriers_are_few_far_out_where_the_residual_is_skewed():
+    rng = np.random.default_rng(77)
+    x = carriers(rng, samples=1000, carried=320, markers=3)
+    assert ((x**2).sum(0) ** 2 / (x**4).sum(0) > FEW).all()
+    channels = np.stack([x, np.zeros_like(x)]).astype(np.float32)
+    z = np.zeros((3, 3))
+    z[0] = [FAR_Z + 0.5, FAR_Z - 0.5, -FAR_Z - 0.5]
+    cases = (rng.random(1000) < 0.05) * 1.0
+    found = deviates(channels, empirical_law(cases), z)[0]
+    assert np.isfinite(found).tolist() == [True, False, True]
+    # a few cases more make a large score, a few less cannot
+    assert found[0] < z[0, 0] - 0.05
+    assert np.isnan(deviates(channels, empirical_law(rng.standard_normal(1000)), z)).all()
