@@ -200,7 +200,9 @@ def _found(
         },
         calibration=calibration,
         predictions=pd.concat(predicted, ignore_index=True),
-        run=_run(study, config, covariates, names) | ({"genes": level.record} if level else {}),
+        run=_run(study, config, covariates, names)
+        | {"pairs": scanned.record}
+        | ({"genes": level.record} if level else {}),
         ensembles={_title(study.targets[i]): deeps[i].ensemble for f in real for i in f},
         extras={
             "interactions": interactions(study, scanned, joint, deeps, config),

@@ -39,6 +39,13 @@ class Panel(NamedTuple):
         """The |z| that the best of all its pairs reaches by chance."""
         return bound(self.markers, len(self.column) - self.markers)
 
+    @property
+    def record(self) -> dict[str, float]:
+        """What is scanned, for the provenance."""
+        partners = len(self.column) - self.markers
+        pairs = self.markers * (self.markers - 1) // 2 + self.markers * partners
+        return {"markers": self.markers, "covariates": partners, "pairs": pairs, "z": self.bound}
+
     def key(self, column: int) -> tuple[str, int]:
         """Modality, and column in the modality, of a column of the panel."""
         return str(self.modality[column]), int(self.column[column])

@@ -102,6 +102,10 @@ def test_every_level_is_a_partner_and_components_are_none():
     scanned = panel(study, config)
     assert scanned.markers == len(scanned.column) - 4
     assert scanned.key(scanned.markers + 3) == (COVARIATES, 3)
+    record = scanned.record
+    assert record["covariates"] == 4
+    assert record["pairs"] == sum(range(scanned.markers)) + 4 * scanned.markers
+    assert record["z"] == pytest.approx(np.sqrt(2 * np.log(record["pairs"])))
 
 
 def test_two_markers_of_one_neighbourhood_are_no_interaction():
