@@ -92,9 +92,11 @@ def _rows(
 ) -> list[dict[str, Any]]:
     """One row a product of one target."""
     apart = [p for p in deep.products.pairs if not _together(study, p, factors, config)]
+    known = study.targets[number].known
+    direction = lru_cache(lambda pair: _direction(study, pair, known, factors))
     rows = []
     for group in _alike(apart, factors):
-        tests = [_held_out(study, linear, number, p, factors) for p in group]
+        tests = [_held_out(study, linear, number, p, direction) for p in group]
         most = max(np.bincount([p.fold for p in group]))
         held_out = of_folds(np.array(tests), folds=len(study.folded.rows), proposals=int(most))
         # the factors that most folds agree on stand for all
@@ -102,7 +104,7 @@ def _rows(
         for p in group:
             counts[p.first, p.second] = counts.get((p.first, p.second), 0) + 1
         first, second = max(counts, key=lambda pair: counts[pair])
-        effect, plain = _over_all(study, linear, number, (first, second), factors)
+        effect, plain = _over_all(study, linear, number, direction((first, second)))
         p_value = either(held_out, given_proposed(plain, threshold=scanned.bound))
         rows.append(
             {
@@ -218,23 +220,25 @@ def _direction(study: Study, pair: tuple[Key, Key], known: np.ndarray, factor: A
     return direction
 
 
-def _held_out(study: Study, linear: Linear, number: int, proposal: Proposal, factors: Any) -> float:
+def _held_out(
+    study: Study, linear: Linear, number: int, proposal: Proposal, direction: Any
+) -> float:
     """P-value of a product on the samples of the fold whose training samples proposed it."""
     target, k = study.targets[number], proposal.fold
-    direction = _direction(study, (proposal.first, proposal.second), target.known, factors)
+    freed = direction((proposal.first, proposal.second))
     here = target.known & (study.folded.fold == k)
     residual = target.residual[here, k] - linear.prediction[here, k]
-    return one_sided(np.sign(proposal.z) * direction[here], residual)
+    return one_sided(np.sign(proposal.z) * freed[here], residual)
 
 
 def _over_all(
-    study: Study, linear: Linear, number: int, pair: tuple[Key, Key], factors: Any
+    study: Study, linear: Linear, number: int, direction: np.ndarray
 ) -> tuple[float, float]:
     """Slope of the product and its two-sided p-value over all samples, its selection ignored."""
     target = study.targets[number]
     places = np.arange(len(target.values))
     residual = (target.marginal - linear.prediction[places, study.folded.fold])[target.known]
-    direction = _direction(study, pair, target.known, factors)[target.known]
+    direction = direction[target.known]
     slope = float(direction @ residual / max(direction @ direction, 1e-12))
     p_value = one_sided(np.sign(slope) * direction, residual)
     return slope / target.information, min(2 * p_value, 1.0)
