@@ -130,10 +130,11 @@ def _section(
     markers, loci = result.of(phenotype)
     stem = f"{index:03d}_{re.sub(r'[^A-Za-z0-9._-]+', '_', phenotype)[:60]}"
     most = TOP_ROWS if pictured else FEW_ROWS
+    kind = str(result.performance[phenotype].get("kind"))
     pictures = (
         [
-            _picture(drawing, f"{stem}_{kind}", files)
-            for kind, drawing in _drawings(result, phenotype)
+            _picture(drawing, f"{stem}_{subject}", files)
+            for subject, drawing in _drawings(result, phenotype)
         ]
         if pictured
         else []
@@ -145,7 +146,7 @@ def _section(
     ]
     top = [
         tables.loci_table(loci, fdr=result.fdr, most=most),
-        tables.markers_table(markers, fdr=result.fdr, most=most),
+        tables.markers_table(markers, fdr=result.fdr, most=most, kind=kind),
     ]
     return Section(
         anchor=f"phenotype-{index}",

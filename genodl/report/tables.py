@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -76,6 +76,12 @@ WORDS = {
     "marker_a": "marker A",
     "marker_b": "marker B",
 }
+UNITS = {
+    "quantitative": "in the phenotype's unit",
+    "binary": "in log odds",
+    "multiclass": "in log odds of the class against all others",
+    "survival": "in log hazard",
+}
 LOCUS_COLUMNS = (
     *("rank", "lead_marker", "modality", "contig", "start", "end"),
     *("n_markers", "p_value", "q_value"),
@@ -91,14 +97,18 @@ def loci_table(loci: pd.DataFrame, *, fdr: float, most: int) -> Table:
     return _ranking("Top loci", loci, LOCUS_COLUMNS, fdr, most)
 
 
-def markers_table(markers: pd.DataFrame, *, fdr: float, most: int) -> Table:
+def markers_table(
+    markers: pd.DataFrame, *, fdr: float, most: int, kind: str = "quantitative"
+) -> Table:
     """The top markers of a phenotype, with the dbSNP number where one is known."""
     top = markers.head(most).copy()
     source = top["id"] if "id" in top else top["marker"]
     numbers = source.astype(str).str.extract(r"\b(rs\d+)\b", flags=re.IGNORECASE)[0]
     if numbers.notna().any():
         top["dbSNP"] = numbers.fillna("")
-    return _ranking("Top markers", top, MARKER_COLUMNS, fdr, most, total=len(markers))
+    shown = _ranking("Top markers", top, MARKER_COLUMNS, fdr, most, total=len(markers))
+    unit = f"Effects are {UNITS.get(kind, UNITS['quantitative'])} a unit of the marker."
+    return replace(shown, note=f"{shown.note} {unit}".strip())
 
 
 def _ranking(

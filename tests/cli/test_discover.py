@@ -259,3 +259,21 @@ def test_without_networks_the_linear_model_is_reported(found, cohort, tmp_path, 
     assert (out / "notes.txt").read_text() == "mine\n"
     assert not (out / "genes.tsv").exists()
     assert not list(out.glob(".partial-*"))
+
+
+def test_survival_alone_is_analysed_by_its_two_columns(cohort, tmp_path, capsys):
+    table = pd.read_csv(cohort / "samples.tsv", sep="\t", index_col=0)
+    rng = np.random.default_rng(2)
+    time, end = rng.exponential(np.exp(-table["response"])), rng.exponential(2, len(table))
+    table["months"], table["died"] = np.minimum(time, end).round(3) + 0.001, time <= end
+    table.to_csv(tmp_path / "follow.tsv", sep="\t")
+    chosen = command(cohort, tmp_path / "out", "--members", 0, "--checks", 0)
+    chosen[chosen.index("--samples") + 1] = str(tmp_path / "follow.tsv")
+    with pytest.raises(SystemExit, match="0"):
+        main([*chosen, "--survival", "months,died", "--covariates", "age"])
+    assert capsys.readouterr().out.startswith("months,died: ")
+    performance = load(tmp_path / "out" / "performance.json")["months,died"]
+    assert (performance["kind"], performance["metric"]) == ("survival", "c_index")
+    predictions = pd.read_csv(tmp_path / "out" / "predictions.tsv", sep="\t", index_col="sample")
+    assert (predictions["event"] == table["died"].loc[predictions.index]).all()
+    assert "Effects are in log hazard a unit" in (tmp_path / "out" / "report.html").read_text()
