@@ -42,11 +42,13 @@ class Branches(NamedTuple):
     ----------
     genes : int, (seen,), genes that any fold's network saw, ascending
     attribution : float32, (places, seen), output of the gene's branch less its mean in training
+    dimensions : int, (seen,), inputs of each branch
     ensemble : the trained networks
     """
 
     genes: np.ndarray
     attribution: np.ndarray
+    dimensions: np.ndarray
     ensemble: Ensemble
 
 
@@ -123,7 +125,8 @@ def grow(
         centred = output - output[weight[k] > 0].mean(0)
         held = np.flatnonzero(study.folded.fold == k)
         attribution[held[:, None], place[k]] = centred[held]
-    return Branches(genes, attribution, ensemble)
+    dimensions = np.any(inputs != 0, axis=0).sum(1)
+    return Branches(genes, attribution, dimensions, ensemble)
 
 
 def _inputs(study: Study, members: Membership, genes: np.ndarray) -> np.ndarray:

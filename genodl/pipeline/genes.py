@@ -117,19 +117,24 @@ def _conditioned(
         parts[:, again], _ = tabled(redone)
     if branches is not None:
         given = [projections.get(g, projections.get(-1)) for g in branches.genes]
-        tested = attribution_test(branches.attribution, given, view)
+        tested = attribution_test(branches.attribution, branches.dimensions, given, view)
         parts[4, branches.genes] = tested.log_p
         used[4, branches.genes] = tested.z != 0
     return Tests(parts, used, combined(parts, used), branches, leading)
 
 
 def attribution_test(
-    attribution: np.ndarray, given: Sequence[np.ndarray | None], view: View
+    attribution: np.ndarray,
+    dimensions: np.ndarray,
+    given: Sequence[np.ndarray | None],
+    view: View,
 ) -> Scores:
     """The one-sided test of attributions, (places, columns), each given some directions."""
     columns = [view.seen(attribution[:, [i]], q)[:, 0] for i, q in enumerate(given)]
     residual = [less(view.residual, q) for q in given]
-    return attributed(np.stack(columns, 1), np.stack(residual, 1), freedom=view.freedom)
+    return attributed(
+        np.stack(columns, 1), np.stack(residual, 1), freedom=view.freedom, dimensions=dimensions
+    )
 
 
 def _leading(read: Read, view: View, log_p: np.ndarray) -> dict[int, np.ndarray]:

@@ -104,7 +104,7 @@ def _networks(test: Tests, view: View, sets: Mapping[str, np.ndarray]) -> np.nda
     inside = np.stack([np.isin(test.branches.genes, rows) for rows in sets.values()], axis=1)
     summed = test.branches.attribution @ inside.astype(np.float32)
     given = [orthonormal(test.leading, without=rows) for rows in sets.values()]
-    tested = attribution_test(summed, given, view)
+    tested = attribution_test(summed, test.branches.dimensions @ inside, given, view)
     return np.where(tested.z != 0, tested.log_p, 0.0)
 
 
