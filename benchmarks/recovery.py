@@ -65,7 +65,7 @@ QUICK: dict[str, Contender] = {
     "plink2": plink2,
     "plink2_genotypic": partial(plink2, model="genotypic"),
     "lasso_dominance": partial(lasso, dominance=True),
-    "xgboost": partial(xgboost, depths=(1, 3), rate=0.2),
+    "xgboost": partial(xgboost, depths=(1, 3), rate=0.3),
 }
 
 

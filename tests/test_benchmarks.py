@@ -237,6 +237,14 @@ def test_the_network_wins_where_its_gain_is_certain():
     assert parts == pytest.approx({"genodl": 0.815, "genodl_products": 0.5})
 
 
+def test_the_figure_has_a_row_a_regime(tmp_path):
+    cells = [cell("genodl", r, 0.8 + 0.01 * r) for r in range(2)] + [cell("a", 0, 0.5)]
+    cells += [{**each, "h2": 0.4, "regime": "mixed"} for each in cells]
+    path = tmp_path / "recovery.png"
+    script("_recovery_figure").draw_recovery(script("_recovery_table").summary(cells), path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
 def test_an_interval_is_students():
     found = script("_recovery_table").interval([1.0, 2.0, 3.0, None])
     half = 4.302652729911275 / np.sqrt(3)
