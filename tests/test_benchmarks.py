@@ -12,6 +12,7 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from scipy.sparse import csr_matrix
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -368,6 +369,91 @@ def test_the_lasso_finds_what_is_strong_and_predicts_out_of_fold(name, people):
     said = script("recovery").scored(script("_peer_lasso").lasso(made, dominance=True), made)
     assert said["ap"] > 0.5
     assert said["prediction"] > 0.3
+
+
+def gene_cohort(seed=0, *, samples=400, genes=8, effect=1.0):
+    """Genes of three variants; of the first, each variant acts with a sign of its own."""
+    cohorts = script("_gene_cohorts")
+    rng = np.random.default_rng(seed)
+    dosage = rng.binomial(2, 0.3, (samples, 3 * genes)).astype(np.int8)
+    trait = effect * dosage[:, :3] @ np.array([1.0, -1.0, 0.5]) + rng.standard_normal(samples)
+    return cohorts.Genes(
+        dosage=dosage,
+        gene=np.repeat(np.arange(genes), 3),
+        pos=np.arange(3 * genes) * 1_000 + 1,
+        trait=trait,
+        causal=np.arange(genes) == 0,
+        block=np.arange(genes),
+        sets=[],
+        causal_sets=np.zeros(0, bool),
+    )
+
+
+@pytest.mark.parametrize("kernel", ["linear", "quadratic"])
+def test_skat_has_the_p_value_of_permutations(kernel):
+    peers = script("_gene_peers")
+    made = gene_cohort(3, effect=0.11)
+    x = peers.standardised(made.dosage[:, :3].astype(float))
+    features = x if kernel == "linear" else peers.quadratic(x)
+    e = made.trait - made.trait.mean()
+    rng = np.random.default_rng(4)
+    shuffled = np.stack([rng.permutation(e) for _ in range(10_000)], axis=1)
+    slow = np.square(features.T @ shuffled).sum(0) >= np.square(features.T @ e).sum()
+    assert np.exp(peers.skat(features, e)) == pytest.approx(slow.mean(), rel=0.15)
+
+
+def test_the_quadratic_kernel_is_one_plus_the_linear_squared():
+    peers = script("_gene_peers")
+    x = peers.standardised(gene_cohort().dosage[:, :3].astype(float))
+    found = peers.quadratic(x)
+    centre = np.eye(len(x)) - 1 / len(x)
+    wanted = centre @ np.square(1 + x @ x.T) @ centre
+    np.testing.assert_allclose(found @ found.T, wanted, atol=1e-8)
+
+
+def test_a_mixture_of_equal_weights_is_chi_squared():
+    found = script("_gene_peers").log_mixture(30.0, np.full(5, 2.0))
+    assert found == pytest.approx(stats.chi2.logsf(15.0, 5), rel=1e-6)
+
+
+def test_the_burden_test_is_the_slope_on_the_number_of_minor_alleles():
+    peers, made = script("_gene_peers"), gene_cohort(1, effect=0.2)
+    e = made.trait - made.trait.mean()
+    found = peers.burden(2 - made.dosage[:, :3], e, rarer=False)
+    slope = stats.linregress(made.dosage[:, :3].sum(1), e)
+    assert np.exp(found) == pytest.approx(slope.pvalue, rel=0.05)
+
+
+def test_genes_of_a_cohort_are_ranked_by_genodl_and_its_discoveries_counted():
+    found, counts = script("genes").ours(gene_cohort(2))
+    assert found["genodl"].argmax() == 0
+    assert found["forms_alone"].argmax() == 0
+    assert len(found["genodl"]) == 8
+    assert counts["true_clusters"] == counts["true_genes_found"] == 1
+
+
+def test_replicates_of_a_regime_are_summed_up():
+    runs = [
+        {
+            "precision": {"genodl": value, "network_alone": 0.0, "lasso": 0.5, "burden": 0.1},
+            "clusters": found,
+            "true_clusters": true,
+            "cpu_seconds": {"genodl": 1.0},
+        }
+        for value, found, true in ((0.9, 4, 3), (0.7, 0, 0))
+    ]
+    said = script("genes").summary(runs)
+    assert said["best_peer"] == "lasso"
+    assert said["ratio"] == pytest.approx(1.6)
+    assert said["realised_fdr"] == pytest.approx(0.125)
+    assert said["standard_error"] == pytest.approx(0.1)
+
+
+def test_a_finished_replicate_is_not_run_again(tmp_path):
+    kept = script("genes").kept
+    assert kept(tmp_path, "a", lambda: {"x": 1}) == {"x": 1}
+    assert kept(tmp_path, "a", lambda: {"x": 2}) == {"x": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_a_bound_includes_itself():
