@@ -60,9 +60,13 @@ def assessed(
     observed: np.ndarray = table["observed"].to_numpy()
     if target.kind == "survival":
         observed = table[["observed", "event"]].to_numpy()
+    fold = table["fold"].to_numpy()[: len(table) // len(numbers)]
     if target.label:
         columns = {m: values.reshape(len(numbers), -1).T for m, values in columns.items()}
         observed = observed.reshape(len(numbers), -1).T
+    if target.kind in ("binary", "multiclass"):
+        level = training_share(observed, fold)
+        columns = {m: values - level for m, values in columns.items()}
     return performance(
         observed,
         columns,
@@ -71,6 +75,18 @@ def assessed(
         products=any(deeps[i].products.attribution for i in numbers),
         seed=config.seed,
     )
+
+
+def training_share(member: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """Share of each class among the samples of the other folds, of the shape of `member`.
+
+    A fold with fewer cases than its share has a training fold with more: predictions of different
+    folds are ranked together only once this level, which opposes the truth, is taken out.
+    """
+    level = np.zeros(member.shape)
+    for k in np.unique(fold):
+        level[fold == k] = member[fold != k].mean(axis=0)
+    return level
 
 
 def _of_target(study: Study, target: Target, linear: Linear, deep: Deep) -> pd.DataFrame:

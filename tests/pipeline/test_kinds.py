@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from genodl.pipeline.discovery import discover
 from genodl.pipeline.found import Found
+from genodl.pipeline.predict import training_share
 from genodl.pipeline.tables import MARKERS
 from genodl.rank.concordance import concordance
 from genodl.screen import cox
@@ -148,9 +149,21 @@ def test_classes_are_judged_by_their_mean_auc(found, cohort):
     one = rows[rows["class"] == "a"].set_index("sample")
     member = (cohort.samples["colour"] == "a").loc[one.index]
     assert (one["observed"] == member).all()
-    areas = [roc_auc_score(r["observed"], r["linear"]) for _, r in rows.groupby("class")]
+    areas = []
+    for _, each in rows.groupby("class"):
+        level = training_share(each["observed"].to_numpy(), each["fold"].to_numpy())
+        areas.append(roc_auc_score(each["observed"], each["linear"] - level))
     assert entry["linear"]["value"] == pytest.approx(np.mean(areas))
     assert entry["linear"]["low"] > entry["covariates"]["value"]
+
+
+def test_a_prediction_without_information_has_an_auc_of_one_half():
+    # the share of cases among all others is less where a fold has more of them
+    case, fold = np.r_[np.ones(30), np.zeros(70)], np.random.default_rng(0).integers(7, size=100)
+    share = training_share(case, fold)
+    assert share[fold == 2] == pytest.approx(case[fold != 2].mean())
+    assert roc_auc_score(case, share) < 0.45
+    assert roc_auc_score(case, share - training_share(case, fold)) == 0.5
 
 
 def test_samples_of_rare_classes_are_counted(found):
