@@ -227,7 +227,7 @@ def _pairs(
                 where="survival",
                 mend='give ("time", "event")',
             )
-    return [(str(time), str(event)) for time, event in given]
+    return list(dict.fromkeys((str(time), str(event)) for time, event in given))
 
 
 def _title(target: Target) -> str:

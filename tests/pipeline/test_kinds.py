@@ -8,7 +8,7 @@ import pytest
 from anndata import AnnData
 from sklearn.metrics import roc_auc_score
 
-from genodl.pipeline.discovery import discover
+from genodl.pipeline.discovery import _pairs, discover
 from genodl.pipeline.found import Found
 from genodl.pipeline.predict import training_share
 from genodl.pipeline.tables import MARKERS
@@ -164,6 +164,12 @@ def test_a_prediction_without_information_has_an_auc_of_one_half():
     assert share[fold == 2] == pytest.approx(case[fold != 2].mean())
     assert roc_auc_score(case, share) < 0.45
     assert roc_auc_score(case, share - training_share(case, fold)) == 0.5
+
+
+def test_survival_is_one_pair_or_several_each_once():
+    assert _pairs(("t", "e"), []) == [("t", "e")]
+    assert _pairs([("t", "e"), ["u", "e"], ("t", "e")], []) == [("t", "e"), ("u", "e")]
+    assert _pairs((), ["response"]) == []
 
 
 def test_samples_of_rare_classes_are_counted(found):
