@@ -58,6 +58,26 @@ def test_textbook_alterations_of_cell_lines_come_first(data, tmp_path):
         assert entry["q_value"] < FDR, entry
 
 
+def test_the_targets_of_drugs_come_first_among_genes(data, tmp_path):
+    gdsc, known = data / "gdsc", data / "annotation"
+    names = ["Nutlin-3a (-):1047", "Dabrafenib:1373"]
+    options = {"features": f"alterations={gdsc / 'alterations.h5ad'}"}
+    options |= {"samples": gdsc / "samples.tsv.gz", "covariates": "tissue_factor,msi_factor"}
+    options |= {"genes": known / "genes_grch38.tsv.gz", "out": tmp_path / "out"}
+    options |= {"pathways": known / "h.all.v2022.1.Hs.symbols.gmt"}
+    given = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    given += [part for name in names for part in ("--phenotype", name)]
+    with pytest.raises(SystemExit, match="0"):
+        main(["discover", *given, *map(str, SMALL)])
+    genes = pd.read_csv(tmp_path / "out" / "genes.tsv", sep="\t")
+    first = genes[genes["rank"] == 1].set_index("phenotype")
+    assert first.loc[names, "gene"].tolist() == ["TP53", "BRAF"]
+    assert (first["q_value"] < 1e-6).all()
+    pathways = pd.read_csv(tmp_path / "out" / "pathways.tsv", sep="\t")
+    leading = pathways[pathways["rank"] == 1].set_index("phenotype")["lead_gene"]
+    assert leading[names[0]] == "TP53"
+
+
 @pytest.mark.slow
 def test_the_three_loci_of_the_coat_colour_of_mice_come_first(data, tmp_path):
     mice = data / "mice"
