@@ -35,6 +35,7 @@ class Case(NamedTuple):
     settings : of `genodl.discover`
     odd_are_signals : whether only markers of even contigs are null
     models : the one of best out-of-fold metric is read, phenotype by phenotype
+    level : whose p-values are read, markers or genes
     """
 
     cohort: gd.Cohort
@@ -42,6 +43,7 @@ class Case(NamedTuple):
     settings: dict[str, Any]
     odd_are_signals: bool = False
     models: tuple[str, ...] = ("linear",)
+    level: str = "markers"
 
 
 class Size(NamedTuple):
@@ -78,7 +80,7 @@ def case(
     table = pd.DataFrame(values, index=index, columns=list(names))
     if samples is not None:
         table = table.join(samples.set_axis(index))
-    given = {k: more.pop(k) for k in ("odd_are_signals", "models") if k in more}
+    given = {k: more.pop(k) for k in ("odd_are_signals", "models", "level") if k in more}
     return Case(gd.Cohort(modalities, table), names, more, **given)
 
 
@@ -101,6 +103,21 @@ normal = drawn(lambda rng, shape: rng.standard_normal(shape))
 student = drawn(lambda rng, shape: rng.standard_t(3, shape))
 log_normal = drawn(lambda rng, shape: rng.lognormal(size=shape))
 with_outliers = drawn(outliers)
+
+
+def genes_of(markers: AnnData, *, size: int = 10) -> pd.DataFrame:
+    """Genes of neighbouring variants, so many each: contig start end gene."""
+    run = np.arange(markers.n_vars) // size
+    by = markers.var.assign(run=run).groupby(["run", "contig"])["pos"]
+    table = by.agg(start="min", end="max").reset_index()
+    return table.assign(gene=[f"G{i}" for i in range(len(table))])
+
+
+def with_genes(seed: int, size: Size, *, made: Callable[..., Case], **more: Any) -> Case:
+    """A setting with a gene table."""
+    found = made(seed, size, **more)
+    table = genes_of(found.cohort.modalities["variants"])
+    return found._replace(settings={**found.settings, "genes": table})
 
 
 def standard(values: np.ndarray) -> np.ndarray:

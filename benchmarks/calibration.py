@@ -98,6 +98,22 @@ SETTINGS: dict[str, Setting] = {
     "mlp 2 members": deep("mlp", members=2),
     "mlp 8 members": deep("mlp", members=8),
     "auto 8 members": deep("auto", members=8),
+    "pathway 2 members": Setting(
+        partial(
+            nulls.with_genes,
+            made=partial(nulls.partial, h2=0.8, causal=4, bent=True),
+            models=("pathway",),
+            members=2,
+        ),
+        DEEP,
+        None,
+    ),
+    "genes": Setting(
+        partial(nulls.with_genes, made=nulls.normal, level="genes"),
+        Size(600, 20_000, 25),
+        Size(600, 20_000, 10),
+        4,
+    ),
     "model chosen by validation": deep("linear", "mlp", members=2, quick=QUICK_DEEP),
 }
 
@@ -110,7 +126,7 @@ def replicate(setting: Setting, *, seed: int, quick: bool) -> dict[str, Any]:
     made = setting.make(seed, size)
     if reason := absent(made):
         return {"skipped": reason}
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     asked = {} if "survival" in made.settings else {"phenotype": list(made.phenotypes)}
     runs = {
         model: gd.discover(
@@ -123,12 +139,12 @@ def replicate(setting: Setting, *, seed: int, quick: bool) -> dict[str, Any]:
             "phenotype": name,
             "model": best,
             "gate": runs[best].performance[name]["gate"],
-            **counted(of(runs[best], name), made),
+            **counted(of(runs[best], name, made.level), made),
         }
         for name, best in chosen(runs).items()
     ]
-    seconds = round(time.perf_counter() - began, 1)
-    return {"seconds": seconds, "commit": commit(), "counts": counts}
+    cost = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - worked}
+    return {k: round(v, 1) for k, v in cost.items()} | {"commit": commit(), "counts": counts}
 
 
 def absent(made: Case) -> str:
@@ -148,9 +164,11 @@ def chosen(runs: dict[str, gd.Found]) -> dict[str, str]:
     }
 
 
-def of(found: gd.Found, phenotype: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Markers and loci of one phenotype."""
-    return tuple(t[t["phenotype"] == phenotype] for t in (found.markers, found.loci))
+def of(found: gd.Found, phenotype: str, level: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Markers and loci of one phenotype; or its genes, which are both."""
+    genes = found.extras.get("genes")
+    tables = (found.markers, found.loci) if level == "markers" else (genes, genes)
+    return tuple(t[t["phenotype"] == phenotype] for t in tables)
 
 
 def counted(tables: tuple[pd.DataFrame, pd.DataFrame], made: Case) -> dict[str, Any]:
@@ -183,7 +201,7 @@ def summary(name: str, replicates: list[dict[str, Any]]) -> dict[str, Any]:
         "with_network": int(sum(c["gate"] > 0 for c in counts)),
         "with_discovery": None if None in least else int(sum(q < FDR for q in least)),
         "commits": sorted({str(r["commit"]) for r in replicates}),
-        "seconds": round(sum(r["seconds"] for r in replicates), 1),
+        **{k: round(sum(r.get(k, 0) for r in replicates), 1) for k in ("seconds", "cpu_seconds")},
     }
 
 
