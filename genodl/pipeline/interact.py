@@ -11,7 +11,7 @@ from genodl.cohort.structure import prune
 from genodl.config import DiscoverConfig
 from genodl.pipeline.learn import Attributed, Linear, Part, Proposal
 from genodl.pipeline.study import Study
-from genodl.screen.pairs import bound, propose, shortlist
+from genodl.screen.pairs import bound, certain, propose, shortlist
 from genodl.screen.sparse import SparseFit, sparse_path
 
 COVARIATES = "covariates"
@@ -45,6 +45,11 @@ class Panel(NamedTuple):
         partners = len(self.column) - self.markers
         pairs = self.markers * (self.markers - 1) // 2 + self.markers * partners
         return {"markers": self.markers, "covariates": partners, "pairs": pairs, "z": self.bound}
+
+    @property
+    def certain(self) -> float:
+        """The |z| beyond which a product predicts: a chance of one in a hundred over all pairs."""
+        return certain(self.markers, len(self.column) - self.markers)
 
     def key(self, column: int) -> tuple[str, int]:
         """Modality, and column in the modality, of a column of the panel."""
@@ -83,9 +88,10 @@ def interact(
 ) -> Part:
     """What products add to the sparse path, in each fold on its own.
 
-    Each training fold keeps the products beyond the family-wise bound of all pairs of the panel;
-    a second sparse path, with the same gate, weighs them. What a product predicts is attributed to
-    its two markers in equal shares, or to its marker where the other is a covariate.
+    Each training fold proposes the products beyond what the best of all pairs reaches by chance;
+    those that are certain are weighed by a second sparse path, with the same gate. What a product
+    predicts is attributed to its two markers in equal shares, or to its marker where the other is
+    a covariate.
 
     The shortlist that is scored exactly is made of one response for all folds, the phenotype less
     what the covariates and the held-out sparse path say; whether a fold proposes a pair is then
@@ -95,6 +101,7 @@ def interact(
     places, folds = len(target.values), len(study.folded.rows)
     prediction = np.zeros(places, np.float32)
     inner = np.zeros((places, folds), np.float32)
+    views = np.zeros((places, folds, study.folded.inner.max() + 1), np.float32)
     proposals: list[Proposal] = []
     shares: dict[int, np.ndarray] = {}
     if not scanned.markers:
@@ -107,19 +114,23 @@ def interact(
         train = target.known & (fold != k)
         response = _centred(target.residual[:, k] - linear.inner[:, k], train)
         sure = propose(scanned.values, response, pairs, threshold=scanned.bound)
-        if not len(sure.z):
+        pairs_of_fold = list(zip(sure.first.tolist(), sure.second.tolist(), strict=True))
+        for (a, b), z in zip(pairs_of_fold, sure.z, strict=True):
+            proposals.append(Proposal(k, scanned.key(a), scanned.key(b), float(z)))
+        used = np.flatnonzero(np.abs(sure.z) > scanned.certain)
+        if not len(used):
             continue
-        x = scanned.values[:, sure.first] * scanned.values[:, sure.second]
+        x = scanned.values[:, sure.first[used]] * scanned.values[:, sure.second[used]]
         x = x - x[train].mean(0)
         found = _weighed(x, response, train, study.folded.inner[k])
         inner[train, k] = found.inner
+        views[train, k] = found.views.T
         terms = x * found.coefficients.astype(np.float32) * (fold == k)[:, None]
         prediction += terms.sum(1)
-        for pair, (a, b) in enumerate(zip(sure.first, sure.second, strict=True)):
-            proposals.append(Proposal(k, scanned.key(a), scanned.key(b), float(sure.z[pair])))
-            if found.coefficients[pair]:
-                _share(shares, [c for c in (a, b) if c < scanned.markers], terms[:, pair])
-    return Part(prediction, inner, _by_modality(scanned, shares), tuple(proposals))
+        for place in np.flatnonzero(found.coefficients):
+            pair = pairs_of_fold[used[place]]
+            _share(shares, [c for c in pair if c < scanned.markers], terms[:, place])
+    return Part(prediction, inner, _by_modality(scanned, shares), tuple(proposals), views)
 
 
 def _kept(study: Study, name: str, most: int, config: DiscoverConfig) -> np.ndarray:

@@ -56,6 +56,8 @@ class Linear(NamedTuple):
     background : float32, (places, contigs), the part of the prediction of a held-out place that
         is due to all variants of a contig together, None where it has none
     share : float64, (folds,), weight of the sparse path beside the background
+    views : float32, (places, folds, groups), of the training rows by the sparse path that left out
+        an inner group; None where nothing was fitted
     """
 
     selected: np.ndarray
@@ -64,6 +66,7 @@ class Linear(NamedTuple):
     inner: np.ndarray
     background: np.ndarray | None = None
     share: np.ndarray | None = None
+    views: np.ndarray | None = None
 
 
 class Attributed(NamedTuple):
@@ -104,12 +107,14 @@ class Part(NamedTuple):
     inner : float32, (places, folds), of the training rows by fits that left them out
     attribution : of each modality; one is absent where nothing is attributed to it
     pairs : products that were proposed, of the products' part
+    views : float32, (places, folds, groups), see `Linear`
     """
 
     prediction: np.ndarray
     inner: np.ndarray
     attribution: dict[str, Attributed]
     pairs: tuple[Proposal, ...] = ()
+    views: np.ndarray | None = None
 
 
 class Deep(NamedTuple):
@@ -174,7 +179,7 @@ def sparse(
         pairs = zip(lists, offsets, strict=False)
         return np.concatenate([f[f >= 0] + offset for f, offset in pairs])
 
-    def fit(k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def fit(k: int) -> tuple[np.ndarray, ...]:
         train = np.flatnonzero(target.known & (study.folded.fold != k))
         group = study.folded.inner[k][train]
         features = columns(k, 0)
@@ -187,20 +192,23 @@ def sparse(
         )
         inner = np.zeros(len(values), np.float32)
         inner[train] = found.inner
+        views = np.zeros((len(values), len(found.views)), np.float32)
+        views[train] = found.views.T
         used = found.coefficients != 0
         x = values[:, features[used]]
         prediction = (x - x[train].mean(0)) @ found.coefficients[used].astype(np.float32)
-        return features, found.coefficients, prediction, inner
+        return features, found.coefficients, prediction, inner, views
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         fits = list(pool.map(fit, range(folds)))
-    selected = np.unique(np.concatenate([f[b != 0] for f, b, _, _ in fits]))
+    selected = np.unique(np.concatenate([f[b != 0] for f, b, *_ in fits]))
     coefficients = np.zeros((folds, len(selected)))
-    for k, (features, b, _, _) in enumerate(fits):
+    for k, (features, b, *_) in enumerate(fits):
         coefficients[k, np.searchsorted(selected, features[b != 0])] = b[b != 0]
-    prediction = np.stack([p for _, _, p, _ in fits], axis=1)
-    inner = np.stack([i for _, _, _, i in fits], axis=1)
-    return Linear(selected, coefficients, prediction.astype(np.float32), inner)
+    prediction, inner, views = (
+        np.stack(parts, axis=1) for parts in zip(*(fit[2:] for fit in fits), strict=True)
+    )
+    return Linear(selected, coefficients, prediction.astype(np.float32), inner, views=views)
 
 
 def _views(study: Study) -> tuple[int, int]:

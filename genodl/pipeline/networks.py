@@ -47,7 +47,7 @@ def deepen(
         "mlp" if config.model == "auto" else config.model,
         {},
         x,
-        left[fold] * train,
+        _left(study, linear, products, number)[:, fold, group].T * train,
         train,
         members=-(-config.members // groups),
         seed=config.seed,
@@ -66,6 +66,20 @@ def deepen(
     spread = _by_modality(candidates, inputs, attribution * share[:, :, None], folds)
     predicted = (prediction * share).reshape(folds, groups, -1).sum(1).reshape(-1)
     return Deep(products, Part(predicted, empty.inner, spread), gates, ensemble)
+
+
+def _left(study: Study, linear: Linear, products: Part, number: int) -> np.ndarray:
+    """What a network is trained on, (places, folds, groups): less the fits without a group.
+
+    Left-out predictions of the other groups would not do: they have seen the values of this one,
+    a network learns to undo what they made of it, and its gain on the group comes out too low.
+    """
+    shape = (1, 1, int(study.folded.inner.max()) + 1)
+    left = np.tile(study.targets[number].residual[:, :, None], shape)
+    if linear.views is not None:
+        share = 1.0 if linear.share is None else linear.share[:, None]
+        left = left - linear.views * share
+    return left if products.views is None else left - products.views
 
 
 def _explain(ensemble: Ensemble, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

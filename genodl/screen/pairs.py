@@ -8,6 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy import stats
 
 SHORTLIST = 1024  # pairs of the scan that are scored exactly in every fold
 TILE = 1024  # columns of a square of pairs that is scored at once
@@ -41,8 +42,20 @@ def bound(markers: int, partners: int = 0) -> float:
     markers : columns all of whose pairs are scanned
     partners : columns scanned with every marker and not with each other
     """
-    pairs = markers * (markers - 1) / 2 + markers * partners
-    return float(np.sqrt(2 * np.log(max(pairs, 2))))
+    return float(np.sqrt(2 * np.log(max(_pairs(markers, partners), 2))))
+
+
+def certain(markers: int, partners: int = 0, *, level: float = 0.01) -> float:
+    """The |z| that the best of all pairs reaches by chance with a probability of `level` at most.
+
+    `markers` and `partners` are those of `bound`.
+    """
+    return float(stats.norm.isf(level / 2 / max(_pairs(markers, partners), 1)))
+
+
+def _pairs(markers: int, partners: int) -> float:
+    """How many pairs are scanned."""
+    return markers * (markers - 1) / 2 + markers * partners
 
 
 def shortlist(

@@ -23,10 +23,12 @@ class SparseFit(NamedTuple):
     ----------
     coefficients : float64, (features,), mostly 0
     inner : float64, (samples,), predictions of the training samples by fits that left them out
+    views : float32, (groups, samples), predictions of all of them by the fit that left out a group
     """
 
     coefficients: np.ndarray
     inner: np.ndarray
+    views: np.ndarray
 
 
 def sparse_path(
@@ -63,7 +65,8 @@ def sparse_path(
     inside the validation after Ambroise and McLachlan 2002.
     """
     y = residual - residual.mean()
-    nothing = SparseFit(np.zeros(len(features)), np.zeros(len(y)))
+    views = np.zeros((len(inner_features), len(y)), np.float32)
+    nothing = SparseFit(np.zeros(len(features)), np.zeros(len(y)), views)
     used, place = np.unique(np.concatenate([features, *inner_features]), return_inverse=True)
     lists = np.split(place, np.cumsum([len(features), *map(len, inner_features)])[:-1])
     x = values[:, used] - values[:, used].mean(0, dtype=np.float64).astype(np.float32)
@@ -76,7 +79,7 @@ def sparse_path(
     for group, columns in enumerate(lists[1:]):
         out = inner == group
         parts.append(_problem(x, y, columns, gram=whole.gram_of_all - x[out].T @ x[out], out=out))
-    predicted = _inner_predictions(parts, y, penalties)
+    predicted, paths = _inner_predictions(parts, y, penalties)
     best = int(((y[:, None] - predicted) ** 2).mean(0).argmin())
     gain = y**2 - (y - predicted[:, best]) ** 2
     if gain.mean() <= GAIN_Z * gain.std() / np.sqrt(len(y)):
@@ -84,7 +87,11 @@ def sparse_path(
     coefficients = np.zeros(len(features))
     path = _path(whole, penalties[: best + 1], tolerance=1e-4)
     coefficients[whole.kept] = path[:, -1]
-    return SparseFit(coefficients, predicted[:, best])
+    for view, part, path in zip(views, parts, paths, strict=True):
+        used = path[:, best] != 0
+        columns = part.columns[used]
+        view[:] = (x[:, columns] - part.mean[columns]) @ path[used, best]
+    return SparseFit(coefficients, predicted[:, best], views)
 
 
 def distinct(features: np.ndarray, *, r2: float = TWINS_R2) -> np.ndarray:
@@ -104,6 +111,8 @@ class _Problem(NamedTuple):
     """A lasso on some rows: its Gram matrix and what goes with it, columns and rows centred."""
 
     kept: np.ndarray
+    columns: np.ndarray
+    mean: np.ndarray
     x: np.ndarray
     y: np.ndarray
     gram: np.ndarray
@@ -126,6 +135,8 @@ def _problem(
     target = y[rows] - y[rows].mean()
     return _Problem(
         kept,
+        chosen,
+        mean,
         inside,
         target,
         np.ascontiguousarray(centred[np.ix_(kept, kept)], dtype=np.float64),
@@ -149,9 +160,13 @@ def _distinct(gram: np.ndarray, *, r2: float) -> np.ndarray:
 
 def _inner_predictions(
     parts: Sequence[_Problem], y: np.ndarray, penalties: np.ndarray
-) -> np.ndarray:
-    """Left-out predictions, (samples, penalties), of as many penalties as are worth it."""
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Left-out predictions, (samples, penalties), of as many penalties as are worth it, and paths.
+
+    A path is the coefficients of a part, (features, penalties).
+    """
     warm: list[np.ndarray | None] = [None] * len(parts)
+    paths: list[list[np.ndarray]] = [[] for _ in parts]
     pieces: list[np.ndarray] = []
     nothing = least = (y**2).mean()
     idle = 0
@@ -161,6 +176,7 @@ def _inner_predictions(
         for k, part in enumerate(parts):
             path = _path(part, chosen, tolerance=1e-3, warm=warm[k])
             warm[k] = path[:, -1]
+            paths[k].append(path)
             piece[part.out] = part.left @ path
         pieces.append(piece)
         lowest = ((y[:, None] - piece) ** 2).mean(0).min()
@@ -169,7 +185,7 @@ def _inner_predictions(
         # a path that has gained nothing yet is given one segment more
         if idle > (1 if least == nothing else 0):
             break
-    return np.concatenate(pieces, axis=1)
+    return np.concatenate(pieces, axis=1), [np.concatenate(path, axis=1) for path in paths]
 
 
 def _path(problem: _Problem, penalties: np.ndarray, *, tolerance: float, warm=None) -> np.ndarray:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import stats
 
 from genodl.screen.pairs import (
     CARRIERS,
     Pairs,
     bound,
+    certain,
     exact_scores,
     propose,
     scan_pairs,
@@ -176,3 +178,9 @@ def test_nothing_is_scanned_in_too_small_a_panel(samples: int, markers: int):
     found = scan_pairs(x, centred(rng.standard_normal(samples)))
     assert isinstance(found, Pairs)
     assert [len(part) for part in found] == [0, 0, 0]
+
+
+def test_a_product_is_certain_where_bonferroni_has_it_so():
+    assert certain(3, level=0.05) == pytest.approx(stats.norm.isf(0.05 / 6))
+    assert certain(10, 4) == pytest.approx(stats.norm.isf(0.01 / 2 / (45 + 40)))
+    assert certain(2000) > bound(2000)

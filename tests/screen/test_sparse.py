@@ -80,6 +80,20 @@ def test_inner_predictions_are_those_of_fits_without_the_group():
     assert np.corrcoef(first, y)[0, 1] > 0.7
 
 
+def test_a_view_of_all_rows_agrees_with_the_left_out_predictions_of_its_group():
+    values, y = planted(3)
+    found = fitted(values, y)
+    inner = np.arange(len(y)) % GROUPS
+    assert found.views.shape == (GROUPS, len(y))
+    own = found.views[inner, np.arange(len(y))]
+    # rows are centred on all training rows, then on those of the fit
+    assert_allclose(own - own.mean(), found.inner - found.inner.mean(), atol=0.02)
+    # and a fit explains its own rows better than those it left out
+    error = (y - y.mean() - found.views) ** 2
+    kept = np.arange(GROUPS)[:, None] != inner
+    assert error[kept].mean() < error[~kept].mean()
+
+
 def test_nothing_is_selected_where_there_is_only_noise():
     empty = [not fitted(*noise(seed)).coefficients.any() for seed in SEEDS]
     assert np.mean(empty) >= 0.9
