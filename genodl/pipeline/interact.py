@@ -11,7 +11,7 @@ from genodl.cohort.structure import prune
 from genodl.config import DiscoverConfig
 from genodl.pipeline.learn import Attributed, Linear, Part, Proposal
 from genodl.pipeline.study import Study
-from genodl.screen.pairs import bound, certain, propose, shortlist
+from genodl.screen.pairs import bound, certain, count, propose, shortlist
 from genodl.screen.sparse import SparseFit, sparse_path
 
 COVARIATES = "covariates"
@@ -34,22 +34,22 @@ class Panel(NamedTuple):
     values: np.ndarray
     markers: int
 
-    @property
-    def bound(self) -> float:
-        """The |z| that the best of all its pairs reaches by chance."""
-        return bound(self.markers, len(self.column) - self.markers)
+    def scanned(self, second: np.ndarray) -> np.ndarray:
+        """How many pairs a pair is the best of, by its second column.
+
+        Pairs of two markers are one family, products of a marker and a covariate, of which there
+        are far fewer, another.
+        """
+        both, mixed = count(self.markers, len(self.column) - self.markers)
+        return np.where(second < self.markers, both, mixed)
 
     @property
     def record(self) -> dict[str, float]:
         """What is scanned, for the provenance."""
         partners = len(self.column) - self.markers
-        pairs = self.markers * (self.markers - 1) // 2 + self.markers * partners
-        return {"markers": self.markers, "covariates": partners, "pairs": pairs, "z": self.bound}
-
-    @property
-    def certain(self) -> float:
-        """The |z| beyond which a product predicts: a chance of one in a hundred over all pairs."""
-        return certain(self.markers, len(self.column) - self.markers)
+        both, mixed = count(self.markers, partners)
+        found = {"markers": self.markers, "covariates": partners, "pairs": both + mixed}
+        return {**found, "z": float(bound(both)), "z_covariates": float(bound(mixed))}
 
     def key(self, column: int) -> tuple[str, int]:
         """Modality, and column in the modality, of a column of the panel."""
@@ -113,11 +113,11 @@ def interact(
     for k in range(folds):
         train = target.known & (fold != k)
         response = _centred(target.residual[:, k] - linear.inner[:, k], train)
-        sure = propose(scanned.values, response, pairs, threshold=scanned.bound)
+        sure = propose(scanned.values, response, pairs, threshold=bound(scanned.scanned(pairs[1])))
         pairs_of_fold = list(zip(sure.first.tolist(), sure.second.tolist(), strict=True))
         for (a, b), z in zip(pairs_of_fold, sure.z, strict=True):
             proposals.append(Proposal(k, scanned.key(a), scanned.key(b), float(z)))
-        used = np.flatnonzero(np.abs(sure.z) > scanned.certain)
+        used = np.flatnonzero(np.abs(sure.z) > certain(scanned.scanned(sure.second)))
         if not len(used):
             continue
         x = scanned.values[:, sure.first[used]] * scanned.values[:, sure.second[used]]

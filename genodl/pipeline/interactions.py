@@ -19,7 +19,7 @@ from genodl.pipeline.study import Study, as_float
 from genodl.rank.fdr import benjamini_hochberg
 from genodl.rank.products import either, given_proposed, of_folds, one_sided
 from genodl.screen.channels import WINSOR, encode
-from genodl.screen.pairs import orthogonal
+from genodl.screen.pairs import bound, orthogonal
 
 SAME_R2 = 0.3  # factors of two products that count as one
 NEAR_R2 = 0.01  # neighbours of a factor that its product must not be confused with
@@ -105,7 +105,9 @@ def _rows(
             counts[p.first, p.second] = counts.get((p.first, p.second), 0) + 1
         first, second = max(counts, key=lambda pair: counts[pair])
         effect, plain = _over_all(study, linear, number, direction((first, second)))
-        p_value = either(held_out, given_proposed(plain, threshold=scanned.bound))
+        mixed = COVARIATES in (first[0], second[0])
+        family = scanned.scanned(np.array(scanned.markers if mixed else 0))
+        p_value = either(held_out, given_proposed(plain, threshold=float(bound(family))))
         rows.append(
             {
                 **_named(study, first, "a", config),

@@ -34,28 +34,19 @@ class Pairs(NamedTuple):
     z: np.ndarray
 
 
-def bound(markers: int, partners: int = 0) -> float:
-    """The |z| that the best of all pairs reaches by chance.
-
-    Parameters
-    ----------
-    markers : columns all of whose pairs are scanned
-    partners : columns scanned with every marker and not with each other
-    """
-    return float(np.sqrt(2 * np.log(max(_pairs(markers, partners), 2))))
+def bound(pairs: float | np.ndarray) -> np.ndarray:
+    """The |z| that the best of so many pairs reaches by chance, float64, of the shape given."""
+    return np.sqrt(2 * np.log(np.maximum(pairs, 2)))
 
 
-def certain(markers: int, partners: int = 0, *, level: float = 0.01) -> float:
-    """The |z| that the best of all pairs reaches by chance with a probability of `level` at most.
-
-    `markers` and `partners` are those of `bound`.
-    """
-    return float(stats.norm.isf(level / 2 / max(_pairs(markers, partners), 1)))
+def certain(pairs: float | np.ndarray, *, level: float = 0.01) -> np.ndarray:
+    """The |z| that the best of so many pairs reaches with a probability of `level` at most."""
+    return stats.norm.isf(level / 2 / np.maximum(pairs, 1))
 
 
-def _pairs(markers: int, partners: int) -> float:
-    """How many pairs are scanned."""
-    return markers * (markers - 1) / 2 + markers * partners
+def count(markers: int, partners: int = 0) -> tuple[int, int]:
+    """Pairs of two markers, and pairs of a marker and a partner that is none."""
+    return markers * (markers - 1) // 2, markers * partners
 
 
 def shortlist(
@@ -88,7 +79,7 @@ def shortlist(
     if not np.all(left > 0):
         return np.zeros(0, int), np.zeros(0, int)
     # half the bound leaves room for products whose variance is not one
-    least = bound(markers, columns - markers) / 2
+    least = min(bound(n) for n in count(markers, columns - markers) if n) / 2
     scale = jnp.asarray(1 / np.sqrt(left), jnp.float32).reshape(-1)
     e = jnp.asarray(response, jnp.float32)
     kept: list[np.ndarray] = [np.zeros((3, 0))]
@@ -110,7 +101,7 @@ def propose(
     response: np.ndarray,
     pairs: tuple[np.ndarray, np.ndarray],
     *,
-    threshold: float,
+    threshold: float | np.ndarray,
     most: int = MOST,
 ) -> Pairs:
     """The pairs of a shortlist that one training fold is sure of, by their exact scores.
@@ -123,7 +114,8 @@ def propose(
     panel : float32, (samples, columns)
     response : float32, (samples,), mean 0, 0 where a sample is not for training
     pairs : columns of the first and the second factor
-    threshold : the |z| that must be exceeded, also given the pairs already taken
+    threshold : the |z| that must be exceeded, also given the pairs already taken; one for all, or
+        one a pair
     most : pairs returned at most
     """
     train = response != 0
@@ -132,7 +124,8 @@ def propose(
     first, second = (np.asarray(p, int) for p in pairs)
     z = exact_scores(panel, response, first, second)
     best = np.argsort(-np.abs(z), kind="stable")
-    best = best[np.abs(z[best]) > threshold][: 8 * most]
+    least = np.broadcast_to(threshold, z.shape)
+    best = best[np.abs(z[best]) > least[best]][: 8 * most]
     taken: list[int] = []
     y = response[train].astype(float)
     span = np.zeros((len(y), 0))
@@ -140,7 +133,7 @@ def propose(
         a, b = (panel[train, column[pair]].astype(float) for column in (first, second))
         u = orthogonal(a * b, np.column_stack([np.ones(len(y)), a, b, a**2, b**2, span]))
         power = (u**2).sum()
-        if power < 1e-6 * len(y) or abs(u @ y) < threshold * np.sqrt(power * (y**2).mean()):
+        if power < 1e-6 * len(y) or abs(u @ y) < least[pair] * np.sqrt(power * (y**2).mean()):
             continue
         taken.append(int(pair))
         span = np.column_stack([span, u])
@@ -165,7 +158,7 @@ def scan_pairs(panel: np.ndarray, residual: np.ndarray, *, most: int = MOST) -> 
     if panel.shape[1] < 2 or (residual != 0).sum() < CARRIERS:
         return _none()
     pairs = shortlist(panel, residual)
-    return propose(panel, residual, pairs, threshold=bound(panel.shape[1]), most=most)
+    return propose(panel, residual, pairs, threshold=bound(count(panel.shape[1])[0]), most=most)
 
 
 def exact_scores(

@@ -105,7 +105,9 @@ def test_every_level_is_a_partner_and_components_are_none():
     record = scanned.record
     assert record["covariates"] == 4
     assert record["pairs"] == sum(range(scanned.markers)) + 4 * scanned.markers
-    assert record["z"] == pytest.approx(np.sqrt(2 * np.log(record["pairs"])))
+    both = sum(range(scanned.markers))
+    assert record["z"] == pytest.approx(np.sqrt(2 * np.log(both)))
+    assert record["z_covariates"] == pytest.approx(np.sqrt(2 * np.log(4 * scanned.markers)))
 
 
 def test_two_markers_of_one_neighbourhood_are_no_interaction():
