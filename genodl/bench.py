@@ -19,7 +19,7 @@ from genodl.io import ingest
 from genodl.screen.channels import WINSOR, encode
 from genodl.screen.marginal import scan
 from genodl.train.ensemble import fit_ensemble
-from genodl.train.fit import TrainConfig
+from genodl.train.progress import TrainConfig
 
 REPEATS = 3
 LONG_ENOUGH = 0.1  # seconds a roofline call must take to be trusted

@@ -6,7 +6,6 @@ A task is one fold of one phenotype with its own inputs; a member is one network
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,64 +13,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from genodl.errors import InputError
 from genodl.models.network import Network, Params, apply, shrunk
 from genodl.train.loss import LOSSES, weighted_mean
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """How members are trained.
-
-    Attributes
-    ----------
-    rounds : most rounds of training; early stopping looks at the end of each
-    steps : minibatches a round
-    batch : rows a step, at most a quarter of the rows: the shrinking needs noisy gradients
-    learning_rate : step size of AdamW
-    weight_decay : AdamW's decay of weight matrices
-    sparsity : shrinking of the first layer in the first and the last round, in steps of AdamW:
-        every step pulls each weight (each gene's branch) towards zero by this share of the
-        learning rate, so weights whose gradient keeps no sign die; rising, it walks from a dense
-        to a sparse network and the validation loss picks the place
-    warmup : rounds before patience is counted
-    patience : rounds without a better validation loss before a member stops
-    restarts : times a member whose loss is not finite begins again, each at a tenth of the rate
-    memory : bytes that the tasks trained at once may take
-    """
-
-    rounds: int = 50
-    steps: int = 5
-    batch: int = 512
-    learning_rate: float = 8e-3
-    weight_decay: float = 1e-2
-    sparsity: tuple[float, float] = (0.4, 1.0)
-    warmup: int = 25
-    patience: int = 10
-    restarts: int = 2
-    memory: int = 1 << 30
-
-    def __post_init__(self) -> None:
-        for name in ("rounds", "steps", "batch", "patience", "learning_rate", "memory"):
-            if not getattr(self, name) > 0:
-                raise InputError(
-                    f"{name} is {getattr(self, name)}",
-                    where="[train]",
-                    mend=f"give {name} a value above 0",
-                )
-        if len(self.sparsity) != 2 or min(self.sparsity) < 0:
-            raise InputError(
-                f"sparsity is {tuple(self.sparsity)}",
-                where="[train]",
-                mend="give two values of 0 or more, for the first and the last round",
-            )
-        for name in ("weight_decay", "warmup", "restarts"):
-            if not getattr(self, name) >= 0:
-                raise InputError(
-                    f"{name} is {getattr(self, name)}",
-                    where="[train]",
-                    mend=f"give {name} a value of 0 or more",
-                )
+from genodl.train.progress import Progress, TrainConfig, keep_best, restart
 
 
 class Fit(NamedTuple):
@@ -94,23 +38,6 @@ class Fit(NamedTuple):
     loss: jax.Array
     initial: jax.Array
     restarts: jax.Array
-    dropped: jax.Array
-    rounds: jax.Array
-
-
-class _Progress(NamedTuple):
-    """The state between rounds; axes begin with (tasks, members)."""
-
-    params: Params
-    moments: Any
-    best: Params
-    loss: jax.Array
-    halves: jax.Array
-    out_of_bag: jax.Array
-    stale: jax.Array
-    rate: jax.Array
-    restarts: jax.Array
-    active: jax.Array
     dropped: jax.Array
     rounds: jax.Array
 
@@ -157,7 +84,7 @@ def train_tasks(
     prediction = everywhere(fresh, x)
     start = losses(prediction)
     grid = held.shape[:2]
-    state = _Progress(
+    state = Progress(
         params=fresh,
         moments=moments,
         best=fresh,
@@ -173,14 +100,14 @@ def train_tasks(
     )
     passed = _round(x, y, inside, order, key, net=net, config=config, loss=loss)
 
-    def step(state: _Progress) -> _Progress:
+    def step(state: Progress) -> Progress:
         params, moments = passed(state)
         prediction = everywhere(params, x)
         found = losses(prediction)
         advanced = state._replace(params=params, moments=moments, rounds=state.rounds + 1)
-        kept = _keep_best(advanced, found, prediction, held, config=config)
+        kept = keep_best(advanced, found, prediction, held, config=config)
         broken = ~jnp.isfinite(found).all(axis=-1) & state.active
-        return _restart(kept, broken, fresh=fresh, moments=optimiser, config=config)
+        return restart(kept, broken, fresh=fresh, moments=optimiser, config=config)
 
     state = jax.lax.while_loop(lambda s: s.active.any() & (s.rounds < config.rounds), step, state)
     return Fit(
@@ -233,7 +160,7 @@ def _round(
     net: Network,
     config: TrainConfig,
     loss: str,
-) -> Callable[[_Progress], tuple[Params, Any]]:
+) -> Callable[[Progress], tuple[Params, Any]]:
     """One round of minibatches, from a state to new parameters and moments."""
     optimiser = _optimiser(config)
 
@@ -264,7 +191,7 @@ def _round(
     numbers = jnp.arange(inside.shape[1])
     low, high = config.sparsity
 
-    def one_round(state: _Progress) -> tuple[Params, Any]:
+    def one_round(state: Progress) -> tuple[Params, Any]:
         strength = low + (high - low) * state.rounds / config.rounds
         first = state.rounds * config.steps
 
@@ -278,53 +205,3 @@ def _round(
         return jax.lax.scan(step, (state.params, state.moments), batches)[0]
 
     return one_round
-
-
-def _keep_best(
-    state: _Progress,
-    found: jax.Array,
-    prediction: jax.Array,
-    held: jax.Array,
-    *,
-    config: TrainConfig,
-) -> _Progress:
-    """The state with the best parameters and out-of-bag predictions so far."""
-    better = state.active & (found[..., 0] < state.loss)
-    halves = state.active[..., None] & (found[..., 1:] < state.halves)
-    # The first half's loss decides for the rows of the second, and the other way round.
-    chosen = jnp.where(held == 2, halves[..., :1], halves[..., 1:])
-    stale = jnp.where(better | (state.rounds <= config.warmup), 0, state.stale + 1)
-    return state._replace(
-        best=_where(better, state.params, state.best),
-        loss=jnp.where(better, found[..., 0], state.loss),
-        halves=jnp.where(halves, found[..., 1:], state.halves),
-        out_of_bag=jnp.where(chosen[..., None], prediction, state.out_of_bag),
-        stale=stale,
-        active=state.active & (stale < config.patience),
-    )
-
-
-def _restart(
-    state: _Progress, broken: jax.Array, *, fresh: Params, moments: Any, config: TrainConfig
-) -> _Progress:
-    """The state with broken members begun again at a tenth of the rate, or dropped."""
-    last = state.restarts >= config.restarts
-    again = jax.vmap(jax.vmap(moments.init))(fresh)
-    return state._replace(
-        params=_where(broken, fresh, state.params),
-        moments=_where(broken, again, state.moments),
-        stale=jnp.where(broken, 0, state.stale),
-        rate=jnp.where(broken, state.rate * 0.1, state.rate),
-        restarts=state.restarts + (broken & ~last),
-        active=jnp.where(broken, ~last, state.active),
-        dropped=state.dropped | (broken & last),
-    )
-
-
-def _where(condition: jax.Array, chosen: Any, other: Any) -> Any:
-    """Leaves of one tree or the other by (tasks, members)."""
-
-    def leaf(a: jax.Array, b: jax.Array) -> jax.Array:
-        return jnp.where(condition.reshape(condition.shape + (1,) * (a.ndim - 2)), a, b)
-
-    return jax.tree.map(leaf, chosen, other)

@@ -8,7 +8,7 @@ import pytest
 from genodl.errors import InputError
 from genodl.models.network import network, settings_of
 from genodl.train.draw import minibatches, validation_splits
-from genodl.train.fit import TrainConfig
+from genodl.train.progress import TrainConfig
 
 
 def test_members_partition_the_weighted_rows_and_leave_the_others_alone():
