@@ -12,7 +12,7 @@ from genodl.pipeline.condition import orthonormal
 from genodl.pipeline.discovery import discover
 from genodl.values import Cohort
 
-SAMPLES = 1500
+SAMPLES = 800
 PLAIN = {"folds": 5, "members": 0, "checks": 0, "pair_markers": 0}
 
 
@@ -35,16 +35,16 @@ def shadowed(seed: int, *, own: float = 0.0) -> tuple[Cohort, np.ndarray]:
     rng = np.random.default_rng(seed)
     first = rng.random((SAMPLES, 2)) < 0.4
     second = haplotypes(rng, like=first, other=rng.random((SAMPLES, 2)) < 0.4, share=0.22)
-    noise = rng.binomial(2, 0.4, (SAMPLES, 18))
+    noise = rng.binomial(2, 0.4, (SAMPLES, 8))
     dosage = np.column_stack([first.sum(1), second.sum(1), noise]).astype(np.int8)
     y = 2.5 * dosage[:, 0] + own * dosage[:, 1] + rng.standard_normal(SAMPLES)
-    pos = np.r_[1_000_000, 1_500_000, 20_000_000 + 10_000_000 * np.arange(18)]
+    pos = np.r_[1_000_000, 1_500_000, 20_000_000 + 10_000_000 * np.arange(8)]
     return cohort_of(dosage, y, pos), dosage
 
 
 def test_a_shadow_is_no_locus_of_its_own_and_its_p_value_is_uniform():
     p = []
-    for seed in range(8):
+    for seed in range(6):
         found = discover(shadowed(300 + seed)[0], phenotype="response", **PLAIN)
         rows = found.markers.set_index("marker")
         assert rows["locus"]["v1"] != rows["locus"]["v0"]
@@ -62,7 +62,7 @@ def test_a_cause_in_the_shadow_of_another_is_found_with_its_own_effect():
     design = np.column_stack([np.ones(SAMPLES), dosage[:, :2]])
     expected = np.linalg.lstsq(design, y, rcond=None)[0][2]
     # within a standard error: other markers that folds select are taken out too
-    assert rows["effect"]["v1"] == pytest.approx(expected, abs=0.037)
+    assert rows["effect"]["v1"] == pytest.approx(expected, abs=0.05)
 
 
 def test_a_basis_is_orthonormal_and_drops_what_repeats():
