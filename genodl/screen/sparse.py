@@ -94,19 +94,6 @@ def sparse_path(
     return SparseFit(coefficients, predicted[:, best], views)
 
 
-def distinct(features: np.ndarray, *, r2: float = TWINS_R2) -> np.ndarray:
-    """Columns that are no near copies of an earlier one, int, ascending.
-
-    The path gains nothing from two columns that say the same, and crawls along their valley.
-
-    Parameters
-    ----------
-    features : float, (samples, features), centred, the most wanted first
-    r2 : squared correlation above which a later column is a copy
-    """
-    return _distinct(features.T @ features, r2=r2)
-
-
 class _Problem(NamedTuple):
     """A lasso on some rows: its Gram matrix and what goes with it, columns and rows centred."""
 
@@ -148,7 +135,10 @@ def _problem(
 
 
 def _distinct(gram: np.ndarray, *, r2: float) -> np.ndarray:
-    """What `distinct` says, from the Gram matrix."""
+    """Columns that are no near copies of an earlier one, ascending, by the Gram matrix.
+
+    The path gains nothing from two columns that say the same, and crawls along their valley.
+    """
     power = np.maximum(np.diag(gram), 0)
     kept = power > 1e-6 * power.max(initial=1e-12)
     copies = gram**2 > r2 * np.outer(power, power)

@@ -7,7 +7,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
-from genodl.screen.regression import p_values, prepare, regress
+from genodl.screen.regression import prepare, regress
+from genodl.screen.student import p_values
 
 RNG = np.random.default_rng(0)
 SAMPLES, MARKERS = 120, 30

@@ -7,11 +7,15 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import Lasso
 
-from genodl.screen.sparse import PENALTIES, SparseFit, distinct, sparse_path
+from genodl.screen.sparse import PENALTIES, TWINS_R2, SparseFit, _distinct, sparse_path
 
 SEEDS = range(30)
 GROUPS = 5
 SCREENED = 60
+
+
+def distinct(features: np.ndarray, *, r2: float = TWINS_R2) -> np.ndarray:
+    return _distinct(features.T @ features, r2=r2)
 
 
 def best(values: np.ndarray, y: np.ndarray) -> np.ndarray:
