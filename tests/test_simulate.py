@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from genodl import simulate
 from genodl.errors import InputError
+from genodl.screen import cox
 from genodl.values import MISSING
 
 
@@ -181,6 +182,38 @@ def test_a_binary_response_has_the_prevalence_asked_for():
     assert_array_equal(made.cohort.samples["response"], made.cohort.samples["response_binary"])
 
 
+def test_a_multiclass_response_is_a_third_of_the_liability_each():
+    settings = {"seed": 1, "samples": 600, "variants": 200, "genes": 0, "markers": "additive"}
+    liability = simulate.cohort(**settings).cohort.samples["response"]
+    label = simulate.cohort(**settings, kind="multiclass").cohort.samples["response"]
+    assert label.value_counts().to_dict() == {"low": 200, "middle": 200, "high": 200}
+    assert liability[label == "low"].max() < liability[label == "middle"].min()
+    assert liability[label == "middle"].max() < liability[label == "high"].min()
+
+
+def test_a_survival_cohort_has_proportional_hazards_of_the_planted_size():
+    made = simulate.cohort(
+        seed=3,
+        samples=6000,
+        variants=60,
+        genes=0,
+        markers={"additive": 1},
+        h2=0.3,
+        kind="survival",
+        missing=0.0,
+    )
+    samples, truth = made.cohort.samples, made.truth.iloc[0]
+    assert "response" not in samples
+    assert (samples["time"] > 0).all()
+    assert samples["event"].mean() == pytest.approx(0.5, abs=1e-3)
+    dosage = np.asarray(made.cohort.modalities["variants"][:, truth["marker"]].X, float)
+    columns = pd.get_dummies(samples[["age", "sex", "site"]], drop_first=True, dtype=float)
+    design = np.column_stack([dosage, columns, samples["ancestry"]])
+    scale = design.std(axis=0)
+    model = cox.fit(samples["time"], samples["event"], design / scale)
+    assert model.coefficients[0] / scale[0] == pytest.approx(truth["effect"], rel=0.1)
+
+
 def test_calls_go_missing_at_the_rate_asked_for():
     made = simulate.cohort(seed=1, samples=200, variants=1000, genes=40, missing=0.05)
     dosage = made.cohort.modalities["variants"].X
@@ -228,7 +261,7 @@ def test_a_region_is_found_through_the_index(small, tmp_path):
         ({"genes": 0}, "simulate genes: is 0", "at least 8"),
         ({"variants": 3}, "simulate variants: is 3", "at least 10"),
         ({"h2": 1.5}, "simulate h2: is 1.5", "[0, 1)"),
-        ({"kind": "survival"}, "'survival'", "'binary'"),
+        ({"kind": "ordinal"}, "'ordinal'", "survival"),
         ({"contigs": ["1", "1"]}, "simulate contigs", "distinct"),
     ],
 )

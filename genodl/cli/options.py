@@ -58,7 +58,9 @@ VariantCount = Annotated[int, Option("--variants", help="Variants.")]
 GeneCount = Annotated[int, Option("--genes", help="Genes with expression; 0 for none.")]
 Markers = Annotated[str, Option(help="What is planted, such as mixed.")]
 Heritability = Annotated[float, Option("--h2", help="Share of variance the markers explain.")]
-SimulatedKind = Annotated[str, Option("--kind", help="quantitative or binary.")]
+SimulatedKind = Annotated[
+    str, Option("--kind", help="quantitative, binary, multiclass or survival.")
+]
 
 Source = Annotated[list[Path], Argument(help="VCF, BCF or PLINK; several for contigs.")]
 Store = Annotated[Path, Option("--out", help="Store to write, X.zarr.")]

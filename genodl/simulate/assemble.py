@@ -13,6 +13,7 @@ from genodl.errors import InputError
 from genodl.simulate import effects
 from genodl.simulate.effects import EFFECTS, SITES, VARIANT
 from genodl.simulate.genealogy import genotypes
+from genodl.simulate.phenotype import KINDS, hazard_scale, phenotype
 from genodl.values import MISSING, Cohort
 
 CIS = 300_000  # bp around a planted variant in which no other gene is given an eQTL
@@ -25,9 +26,11 @@ class Simulated:
     Attributes
     ----------
     cohort : "variants" (int8 ALT dosage) and, with genes, "expression" (float32); `samples` holds
-        age, sex, site, ancestry (proportion of the first), response and response_binary (0, 1)
+        age, sex, site, ancestry (proportion of the first) and what `phenotype.phenotype` gives:
+        response, or time and event, and response_binary (0, 1)
     truth : one row a planted marker: marker modality contig pos role effect partner; `effect` is
-        in the phenotype's unit a unit of the coded input, `pos` is 1-based, a gene's its start
+        in the unit of the phenotype, or of the liability of classes, or log hazard, a unit of the
+        coded input; `pos` is 1-based, a gene's its start
     seed : the seed it came from
     """
 
@@ -62,7 +65,9 @@ def cohort(
     ----------
     markers : a name in `REGIMES`, or how many of each effect in `EFFECTS`
     h2 : share of the (liability's) variance due to the planted markers, net of the covariates
-    kind : "quantitative", or "binary": `response` is 1 in the `prevalence` greatest liabilities
+    kind : "quantitative", "binary" (`response` is 1 in the `prevalence` greatest liabilities),
+        "multiclass" (it is low, middle or high, a third each) or "survival" (`time` and `event`,
+        half of the samples censored)
     missing : share of genotype calls without a value
     spacing : mean bp between neighbouring variants
     maf : least minor allele frequency
@@ -89,14 +94,16 @@ def cohort(
         table,
         h2=h2,
         confounder=confounder,
+        kind=kind,
     )
-    case = (liability > np.quantile(liability, 1 - prevalence)).astype(np.int8)
-    table["response"] = case if kind == "binary" else liability
-    table["response_binary"] = case
+    scale = hazard_scale(h2 if names else 0.0)
+    shown = phenotype(rng, liability, kind=kind, scale=scale, prevalence=prevalence)
+    table = table.join(shown.set_index(table.index))
     called = np.where(rng.random(dosage.shape, np.float32) < missing, np.int8(MISSING), dosage)
     modalities = {"variants": AnnData(called, obs=table[[]].copy(), var=var)}
     if genes:
         modalities["expression"] = AnnData(level, obs=table[[]].copy(), var=gene_var)
+    sizes = sizes * scale if kind == "survival" else sizes
     truth = effects.truth(names, units, sizes, {"variants": var, "expression": gene_var})
     return Simulated(Cohort(modalities, table), truth, seed)
 
@@ -122,7 +129,7 @@ def _check(
             f"at least {4 * need['expression']}, or plant no expression marker",
         ),
         "h2": (0 <= h2 < 1, f"{h2}", "a share in [0, 1)"),
-        "kind": (kind in ("quantitative", "binary"), repr(kind), "'quantitative' or 'binary'"),
+        "kind": (kind in KINDS, repr(kind), f"one of {', '.join(KINDS)}"),
         "prevalence": (0 < prevalence < 1, f"{prevalence}", "a share in (0, 1)"),
         "ancestries": (ancestries >= 1, f"{ancestries}", "1 or more"),
         "missing": (0 <= missing < 1, f"{missing}", "a share in [0, 1)"),

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from genodl.errors import InputError, nearest
+from genodl.simulate.phenotype import noise as chance
 
 VARIANT = "variants"
 SITES = ("north", "centre", "south")
@@ -130,6 +131,7 @@ def liability(
     *,
     h2: float,
     confounder: bool,
+    kind: str = "quantitative",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Liability, (samples,), and each unit's effect; each marker brings the same variance.
 
@@ -147,7 +149,7 @@ def liability(
     total = net(coded @ weight).std() if sizes else 1.0
     effect = weight * np.sqrt(h2) / total
     genetic = coded @ effect
-    noise = net(rng.standard_normal(len(table)))
+    noise = net(chance(rng, len(table), kind=kind))
     noise -= net(genetic) * (noise @ net(genetic)) / max(net(genetic) @ net(genetic), 1e-9)
     noise *= np.sqrt(1 - h2 if sizes else 1.0) / noise.std()
     shift = np.array([0, 0.02, 0.3, *(np.array([0.4, 0.8, 0.8]) * confounder)])
