@@ -17,6 +17,7 @@ from genodl.pipeline.background import contigs, put_back
 from genodl.pipeline.condition import given_stronger, orthonormal
 from genodl.pipeline.kin import along, share_of, widen
 from genodl.pipeline.learn import Candidates, Deep, Linear
+from genodl.pipeline.partners import modifiers, told_products
 from genodl.pipeline.study import Study
 from genodl.rank.classes import join_classes
 from genodl.rank.resemblance import Kin
@@ -59,7 +60,7 @@ class Scores(NamedTuple):
 
     Attributes
     ----------
-    z, exact : float, (views, 3, markers), see `rank.test.log_p_value`
+    z, exact : float, (views, rows, markers), see `rank.test.log_p_value`
     slope, stability : float, (1, markers), given the other loci of the modality
     active : bool, (2, markers)
     """
@@ -77,26 +78,31 @@ def attribution_test(
     own: Sequence[Linear],
     joint: Sequence[Linear],
     deeps: Sequence[Deep],
+    *,
     modality: str,
     near: sp.csr_matrix,
     kin: Kin,
+    partners: np.ndarray,
     track: Track,
 ) -> list[pd.DataFrame]:
     """One table a phenotype, a row each marker of the modality: log_p, effect, stability.
 
     A marker is tested given the other loci of its modality (`own`), which is its total effect, and
     where there are several modalities also given those (`joint`), which is its direct effect:
-    expression may carry what an alteration does, and may also carry noise that hides it. Relatives
-    and groups (`kin`) widen the standard errors. The classes of a phenotype are brought together.
+    expression may carry what an alteration does, and may also carry noise that hides it. Its
+    products with some covariates (`partners`, float32, (places, partners)) are tested beside it.
+    Relatives and groups (`kin`) widen the standard errors. The classes of a phenotype are brought
+    together.
     """
     mine = next(c for c in candidates if c.modality == modality)
     trials = []
     contig = contigs(study, modality)
+    modified = modifiers(study, partners)
     for t, target in enumerate(study.targets):
         fits = [_fits(study, [mine], own[t], t, modality, deeps[t])]
         if len(candidates) > 1:
             fits.append(_fits(study, candidates, joint[t], t, modality, None))
-        fits = [fit._replace(spread=jnp.asarray(target.spread)) for fit in fits]
+        fits = [fit._replace(spread=jnp.asarray(target.spread), **modified) for fit in fits]
         law = empirical_law((target.marginal / np.sqrt(target.spread))[target.known])
         trials.append(Trial(t, fits, [share_of(fit, kin) for fit in fits], law, contig))
     parts: list[list[Scores]] = [[] for _ in trials]
@@ -229,17 +235,29 @@ def _given(
     columns: np.ndarray,
     leads: np.ndarray,
 ) -> pd.DataFrame:
-    """The table of some markers of one phenotype, given the channels of others in full."""
+    """The table of some markers of one phenotype, given others in full.
+
+    Those are the leads' channels, and their products with covariates that say something.
+    """
     known = study.targets[trials[0].number].known
-    basis = orthonormal(np.concatenate(list(leads * known[:, None]), axis=1))
-    given = np.zeros((len(basis), next(w for w in WIDTHS if w >= basis.shape[1])), np.float32)
-    given[:, : basis.shape[1]] = basis
+    shadows = [*leads, *(told_products(leads[0], trial.fits[0]) for trial in trials)]
+    given = _padded(orthonormal(np.concatenate(shadows, axis=1) * known[:, None]))
+    modified = {}
+    if trials[0].fits[0].nuisance is not None:
+        both = np.concatenate([given, np.asarray(trials[0].fits[0].nuisance)], axis=1)
+        modified["nuisance"] = jnp.asarray(_padded(orthonormal(both)))
     likeness = along(np.asarray(channels.values)[:, :, : len(columns)], kin)
     scores = []
     for trial in trials:
-        fits = [fit._replace(given=jnp.asarray(given)) for fit in trial.fits]
+        fits = [fit._replace(given=jnp.asarray(given), **modified) for fit in trial.fits]
         scores.append(_scores(study, trial._replace(fits=fits), channels, likeness, columns))
     return _joined(study, candidates, trials, scores, columns)
+
+
+def _padded(columns: np.ndarray) -> np.ndarray:
+    """Columns of 0 added up to a width, so that few programs are compiled."""
+    width = next(w for w in WIDTHS if w >= columns.shape[1])
+    return np.pad(columns, ((0, 0), (0, width - columns.shape[1])))
 
 
 def _table(

@@ -101,7 +101,16 @@ def discover(
     for c in candidates:
         mine, close = own[c.modality], near[c.modality]
         tested = attribution_test(
-            study, candidates, mine, joint, deeps, c.modality, close, among, track
+            study,
+            candidates,
+            mine,
+            joint,
+            deeps,
+            modality=c.modality,
+            near=close,
+            kin=among,
+            partners=scanned.partners,
+            track=track,
         )
         for table, found in zip(tables, tested, strict=True):
             table[c.modality] = found

@@ -10,6 +10,7 @@ from genodl.cohort.presence import VARIANTS
 from genodl.cohort.structure import prune
 from genodl.config import DiscoverConfig
 from genodl.pipeline.learn import Attributed, Linear, Part, Proposal
+from genodl.pipeline.partners import partners
 from genodl.pipeline.study import Study
 from genodl.screen.pairs import bound, certain, count, propose, shortlist
 from genodl.screen.sparse import SparseFit, sparse_path
@@ -50,6 +51,11 @@ class Panel(NamedTuple):
         both, mixed = count(self.markers, partners)
         found = {"markers": self.markers, "covariates": partners, "pairs": both + mixed}
         return {**found, "z": float(bound(both)), "z_covariates": float(bound(mixed))}
+
+    @property
+    def partners(self) -> np.ndarray:
+        """The covariates, float32, (places, partners); none where no products are scanned."""
+        return self.values[:, self.markers :] if self.markers else self.values[:, :0]
 
     def key(self, column: int) -> tuple[str, int]:
         """Modality, and column in the modality, of a column of the panel."""
@@ -148,26 +154,6 @@ def _kept(study: Study, name: str, most: int, config: DiscoverConfig) -> np.ndar
             window=config.locus_window,
         )
     return kept[:: -(-len(kept) // most)] if len(kept) > most else kept
-
-
-def partners(study: Study, config: DiscoverConfig) -> tuple[list[str], np.ndarray]:
-    """Names and values, float32, (places, partners), of the covariates the user named.
-
-    They are standardised. Of one that holds text the level that the others are compared with is a
-    partner too. Components of the variants are none.
-    """
-    present = study.folded.present > 0
-    names = list(study.covariate_names[: len(study.covariate_names) - config.pcs])
-    values = study.covariates[:, 1 : 1 + len(names)]
-    for name in dict.fromkeys(n.partition("=")[0] for n in names if "=" in n):
-        rest = 1 - values[:, [n.startswith(f"{name}=") for n in names]].sum(1)
-        column = study.cohort.samples.get(name)
-        mode = "" if column is None else column.astype(str).mode()[0]
-        names.append(f"{name}={mode}")
-        values = np.column_stack([values, rest])
-    spread = np.maximum(values[present].std(0), 1e-12)
-    centred = np.where(present[:, None], values - values[present].mean(0), 0)
-    return names, (centred / spread).astype(np.float32)
 
 
 def _centred(response: np.ndarray, used: np.ndarray) -> np.ndarray:

@@ -13,8 +13,9 @@ from scipy import stats
 
 from genodl.cohort.presence import VARIANTS
 from genodl.config import DiscoverConfig
-from genodl.pipeline.interact import COVARIATES, Panel, partners
+from genodl.pipeline.interact import COVARIATES, Panel
 from genodl.pipeline.learn import Deep, Linear, Proposal
+from genodl.pipeline.partners import partners
 from genodl.pipeline.study import Study, as_float
 from genodl.rank.fdr import benjamini_hochberg
 from genodl.rank.products import either, given_proposed, of_folds, one_sided

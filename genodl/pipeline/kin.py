@@ -22,8 +22,9 @@ def kin(study: Study, group: str | None) -> Kin:
 def along(values: np.ndarray, among: Kin) -> np.ndarray | None:
     """How far the directions of a block run along kin, float64, (2, 3, markers); None without kin.
 
-    An attribution by products or networks is taken to run as far as the additive channel: relatives
-    are no more alike in a nonlinear function of a genotype than in the genotype.
+    An attribution by products or networks, and a product with a covariate, are taken to run as far
+    as the additive channel: relatives are no more alike in a function of a genotype than in the
+    genotype.
 
     Parameters
     ----------
@@ -49,9 +50,10 @@ def share_of(fits: Fits, among: Kin) -> np.ndarray:
 
 
 def widen(z: np.ndarray, likeness: np.ndarray | None, share: np.ndarray) -> np.ndarray:
-    """Scores over the standard error that kin give them, (3, markers)."""
+    """Scores over the standard error that kin give them, of the shape of `z`, (rows, markers)."""
     if likeness is None:
         return z
+    likeness = likeness[:, np.minimum(np.arange(len(z)), likeness.shape[1] - 1)]
     return (z / np.sqrt(variance_ratio(share, likeness))).astype(z.dtype)
 
 

@@ -66,13 +66,13 @@ def deviates(
     given: np.ndarray | None = None,
     spread: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Signed normal deviates of the scores that few samples carry, nan elsewhere, (3, markers).
+    """Signed normal deviates of the scores that few samples carry, nan elsewhere, like `z`.
 
     Parameters
     ----------
     channels : float32, (2, samples, markers), of the samples where the phenotype is known
     law : of the residual of the phenotype on the covariates
-    z : float, (3, markers), see `genodl.rank.test.Tested`; the last row is left alone
+    z : float, (rows, markers), see `genodl.rank.test.Tested`; all but two rows are left alone
     given : float32, (samples, columns), orthonormal, taken out of the channels first
     spread : float, (samples,), variances that the law has been freed of
     """

@@ -19,6 +19,8 @@ SANDWICH_CARRIERS = 1_000.0  # effective carriers at which the sandwich variance
 LEAST_LEFT = 0.01  # share of a channel that must be left by what is given
 # what the combined p-value gives to the additive channel, to both channels, to the network
 WEIGHTS = (0.7, 0.3, 0.5)
+PARTNERS_WEIGHT = 0.3  # what it gives to the products with all covariates together
+PRODUCT_CARRIERS = 50.0  # effective samples that must carry such a product
 
 
 class Fits(NamedTuple):
@@ -43,6 +45,10 @@ class Fits(NamedTuple):
         the markers of that contig
     spread : float32, (places,), variance of each residual that the covariates foretell, over its
         mean, see `screen.residual.Target`; 1 where all are alike
+    partners : float32, (places, partners), standardised covariates whose products with a marker
+        are tested too; None where there are none
+    nuisance : float32, (places, columns), orthonormal, taken out of such a product: what is given,
+        the covariates and the squares of the partners
     """
 
     residual: jax.Array
@@ -56,6 +62,8 @@ class Fits(NamedTuple):
     given: jax.Array
     background: jax.Array
     spread: jax.Array | float = 1.0
+    partners: jax.Array | None = None
+    nuisance: jax.Array | None = None
 
 
 class Tested(NamedTuple):
@@ -63,8 +71,9 @@ class Tested(NamedTuple):
 
     Attributes
     ----------
-    z : float32, (3, markers): additive channel; the other channel given the additive one; the
-        attribution by products and networks. 0 where there is nothing to test
+    z : float32, (3 + partners, markers): additive channel; the other channel given the additive
+        one; the attribution by products and networks; the product of the additive channel and each
+        partner, given both channels. 0 where there is nothing to test
     slope : float32, (markers,), conditional additive slope, phenotype unit a standard deviation
     stability : float32, (markers,), share of the folds whose sparse path selects the marker or a
         close proxy
@@ -86,7 +95,9 @@ def attributed_covariance(
     score less its expectation, so the test of that sum is the two-sided test of the score. What
     products and networks attribute comes from the fold that held the sample out; a marker is given
     that of its close proxies too, by their r2, since folds choose now one twin, now another; it is
-    tested one-sided.
+    tested one-sided. The products of a marker with covariates are known directions, no fold need
+    choose them: their scores are two-sided, by the larger of the plain and the sandwich variance,
+    since a covariate often foretells the spread of a phenotype.
 
     The residual leaves out what the fold's model, which never saw the sample, says of all other
     loci, and puts back what it says of the marker and of its close proxies (r2 of `PROXY_R2` and
@@ -111,8 +122,7 @@ def attributed_covariance(
     left = (values**2).sum(1) > LEAST_LEFT * (whole**2).sum(1)
 
     first = values[0]
-    overlap = (first * values[1]).sum(0) / jnp.maximum((first**2).sum(0), 1e-12)
-    second = values[1] - first * overlap
+    second = _apart(values[1], first)
     inputs = _likeness(channels, fits.inputs)
     inputs = jnp.where(inputs >= PROXY_R2, inputs, 0)
     deep = _less((fits.attributed @ inputs.T) * fits.known[:, None], fits.given)
@@ -120,8 +130,41 @@ def attributed_covariance(
     z = jnp.stack([_score(each, residual, fits) for each in directions])
     active = channels.active & left
     active = jnp.concatenate([active, jnp.ones_like(active[:1])])
+    z = jnp.where(active, z, 0)
     slope = (first * residual).sum(0) / jnp.maximum((first**2).sum(0), 1e-12)
-    return Tested(jnp.where(active, z, 0), slope, stability)
+    if fits.partners is not None:
+        more = _with_partners(fits.partners, whole[0], (first, second), residual, fits)
+        z = jnp.concatenate([z, jnp.where(active[:1], more, 0)])
+    return Tested(z, slope, stability)
+
+
+def _with_partners(
+    partners: jax.Array,
+    marker: jax.Array,
+    channels: tuple[jax.Array, jax.Array],
+    residual: jax.Array,
+    fits: Fits,
+) -> jax.Array:
+    """Score of the product of each marker and partner, given its channels, (partners, markers)."""
+    nuisance = jnp.zeros((len(marker), 0)) if fits.nuisance is None else fits.nuisance
+    first, second = (_less(channel, nuisance) for channel in channels)
+    second = _apart(second, first)
+
+    def score(partner: jax.Array) -> jax.Array:
+        product = _less(marker * partner[:, None], nuisance) * fits.known[:, None]
+        product = _apart(_apart(product, first), second)
+        power = (product**2).sum(0)
+        carriers = power**2 / jnp.maximum((product**4).sum(0), 1e-30)
+        told = (carriers >= PRODUCT_CARRIERS) & (power > LEAST_LEFT * fits.known.sum())
+        return jnp.where(told, _score(product, residual, fits, uneven=True), 0)
+
+    return jax.lax.map(score, partners.T)
+
+
+def _apart(columns: jax.Array, others: jax.Array) -> jax.Array:
+    """Columns, (places, markers), each made orthogonal to the other of its marker."""
+    length = jnp.maximum((others**2).sum(0), 1e-12)
+    return columns - others * (others * columns).sum(0) / length
 
 
 def _less(columns: jax.Array, given: jax.Array) -> jax.Array:
@@ -136,12 +179,15 @@ def _likeness(channels: Channels, others: jax.Array) -> jax.Array:
     return product**2 / jnp.maximum(length, 1e-12)
 
 
-def _score(direction: jax.Array, residual: jax.Array, fits: Fits) -> jax.Array:
+def _score(
+    direction: jax.Array, residual: jax.Array, fits: Fits, *, uneven: bool = False
+) -> jax.Array:
     """Covariance of a direction with the residual over its standard error, (markers,).
 
     The variance is the sandwich, shrunk to that which the covariates foretell where few samples
-    carry the direction, since their own few residuals tell little. The direction's slope is taken
-    out first, so that a strong effect does not hide itself.
+    carry the direction, since their own few residuals tell little; of an `uneven` direction, which
+    may run along the spread of the residual, it is the larger of the two. The direction's slope is
+    taken out first, so that a strong effect does not hide itself.
     """
     covariance = (direction * residual).sum(0)
     power = (direction**2).sum(0)
@@ -152,6 +198,8 @@ def _score(direction: jax.Array, residual: jax.Array, fits: Fits) -> jax.Array:
     carriers = power**2 / jnp.maximum((direction**4).sum(0), 1e-30)
     weight = carriers / (carriers + SANDWICH_CARRIERS)
     variance = weight * sandwich + (1 - weight) * plain
+    if uneven:
+        variance = jnp.maximum(sandwich, plain)
     return jnp.where(power > 1e-12, covariance / jnp.sqrt(jnp.maximum(variance, 1e-30)), 0)
 
 
@@ -165,28 +213,32 @@ def log_p_value(
     """Natural log of the p-value of each marker, (markers,).
 
     The additive channel is tested with one degree of freedom, both channels with two, a network's
-    attribution one-sided; the parts that a marker has are brought together by the Cauchy
-    combination with `WEIGHTS`, which holds whatever their dependence.
+    attribution one-sided, the product with each covariate two-sided; the parts that a marker has
+    are brought together by the Cauchy combination with `WEIGHTS`, those of the products sharing
+    `PARTNERS_WEIGHT`, which holds whatever their dependence.
 
     Parameters
     ----------
-    views : float, (3, markers) each, see `Tested.z`: the marker given the other loci of its
-        modality, or of all; the last row is 0 where no network adds anything
+    views : float, (3 + partners, markers) each, see `Tested.z`: the marker given the other loci of
+        its modality, or of all; a row is 0 where there is nothing to test
     active : bool, (2, markers), channels in which the marker varies; log p is 0 where none
     freedom : samples less covariates; the scores are t statistics
-    exact : float, (3, markers) for each view, signed normal deviates that replace those of
-        Student's law where they are finite, see `genodl.rank.saddlepoint`
+    exact : float, like each view, signed normal deviates that replace those of Student's law where
+        they are finite, see `genodl.rank.saddlepoint`
     """
-    parts, used = [], []
+    parts, used, weights = [], [], []
     for view, z in enumerate(views):
         normal = normal_deviates(z, freedom=freedom, exact=None if exact is None else exact[view])
         one = np.log(2) + stats.norm.logsf(np.abs(normal[0]))
         two = -(normal[0] ** 2 + normal[1] ** 2) / 2
         parts += [one, two, stats.norm.logsf(normal[2])]
         used += [active[0], active[0] & active[1], active[0] & (z[2] != 0)]
+        parts += list(np.log(2) + stats.norm.logsf(np.abs(normal[3:])))
+        used += list(active[0] & (z[3:] != 0))
+        weights += [*WEIGHTS, *np.full(len(z) - 3, PARTNERS_WEIGHT / max(len(z) - 3, 1))]
     chosen = np.stack(used)
     part, marker = np.nonzero(chosen)
-    weight = np.array(WEIGHTS)[part % len(WEIGHTS)]
+    weight = np.array(weights)[part]
     return cauchy_combination(np.stack(parts)[chosen], marker, active.shape[1], weight=weight)
 
 

@@ -8,9 +8,10 @@ import pytest
 from anndata import AnnData
 
 from genodl.config import DiscoverConfig
-from genodl.pipeline.interact import COVARIATES, interact, panel, partners
+from genodl.pipeline.interact import COVARIATES, interact, panel
 from genodl.pipeline.interactions import COLUMNS, interactions
 from genodl.pipeline.learn import Deep, Linear, Part
+from genodl.pipeline.partners import partners
 from genodl.pipeline.study import Study, prepare
 from genodl.values import Cohort
 

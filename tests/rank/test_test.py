@@ -11,6 +11,7 @@ from scipy import integrate, stats
 from genodl.rank import test as attribution
 from genodl.rank.fdr import cauchy_combination
 from genodl.rank.test import (
+    PARTNERS_WEIGHT,
     PROXY_R2,
     WEIGHTS,
     Fits,
@@ -309,3 +310,84 @@ def test_what_is_given_is_a_covariate_of_the_t_of_least_squares(monkeypatch):
     assert_allclose(found.z[0, 1:], expected, rtol=1e-3)
     # nothing is left of the lead itself
     assert found.z[0, 0] == 0
+
+
+def modified(residual: np.ndarray, covariates: np.ndarray) -> Fits:
+    """Fits whose products with every covariate but the intercept are tested too."""
+    partners = covariates[:, 1:]
+    nuisance = covariate_projection(np.column_stack([covariates, partners**2]))
+    return fits(residual, freedom=len(residual) - covariates.shape[1] - 1)._replace(
+        partners=jnp.asarray(partners, jnp.float32), nuisance=jnp.asarray(nuisance)
+    )
+
+
+def covariates_of(rng: np.random.Generator, samples: int) -> np.ndarray:
+    """An intercept, an age and a sex, the last two of mean 0 and variance 1."""
+    values = np.column_stack([rng.standard_normal(samples), rng.integers(0, 2, samples)])
+    return np.column_stack([np.ones(samples), (values - values.mean(0)) / values.std(0)])
+
+
+def test_a_product_with_a_covariate_is_scored_as_in_a_regression_on_all_lower_orders():
+    rng = np.random.default_rng(40)
+    covariates = covariates_of(rng, 500)
+    dosage = rng.binomial(2, 0.4, 500).astype(float)
+    y = rng.standard_normal(500) + 0.2 * dosage * covariates[:, 1]
+    residual = y - covariates @ np.linalg.lstsq(covariates, y, rcond=None)[0]
+    found = assess(channels_of(dosage[:, None], covariates), modified(residual, covariates))
+    freed = dosage - covariates @ np.linalg.lstsq(covariates, dosage, rcond=None)[0]
+    for row, partner in ((3, covariates[:, 1]), (4, covariates[:, 2])):
+        lower = np.column_stack([covariates, partner**2, covariates[:, 1] ** 2, dosage, dosage**2])
+        product = freed * partner
+        u = product - lower @ np.linalg.lstsq(lower, product, rcond=None)[0]
+        rest = residual - u * (u @ residual) / (u @ u)
+        plain = (rest @ rest) / 496 * (u @ u)
+        sandwich = (u**2) @ rest**2 * 500 / 496
+        assert_allclose(found.z[row, 0], u @ residual / np.sqrt(max(plain, sandwich)), rtol=1e-3)
+
+
+def test_an_effect_that_turns_with_age_is_found_without_a_main_effect():
+    rng = np.random.default_rng(41)
+    covariates = covariates_of(rng, 2000)
+    dosage = rng.binomial(2, 0.3, (2000, 2)).astype(float)
+    centred = dosage[:, 0] - dosage[:, 0].mean()
+    y = rng.standard_normal(2000) + 0.4 * centred * covariates[:, 1]
+    residual = y - covariates @ np.linalg.lstsq(covariates, y, rcond=None)[0]
+    channels = channels_of(dosage, covariates)
+    log_p = log_p_value(
+        [assess(channels, modified(residual, covariates)).z],
+        active=np.asarray(channels.active),
+        freedom=1996,
+    )
+    assert log_p[0] < np.log(1e-8)
+    assert log_p[1] > np.log(1e-3)
+
+
+def test_a_spread_that_grows_with_a_covariate_makes_no_products():
+    rng = np.random.default_rng(42)
+    covariates = covariates_of(rng, 1000)
+    y = rng.standard_normal(1000) * np.exp(0.5 * covariates[:, 1])
+    residual = y - covariates @ np.linalg.lstsq(covariates, y, rcond=None)[0]
+    dosage = rng.binomial(2, rng.uniform(0.1, 0.5, 4000), (1000, 4000)).astype(float)
+    z = assess(channels_of(dosage, covariates), modified(residual, covariates)).z[3]
+    # the plain variance would say 2.4 times as many: five standard errors of 4,000 draws
+    assert (2 * stats.t.sf(np.abs(z), 996) < 0.05).mean() < 0.05 + 5 * np.sqrt(0.05 * 0.95 / 4000)
+
+
+def test_a_product_that_few_samples_carry_is_not_tested():
+    rng = np.random.default_rng(43)
+    rare = (np.arange(400) < 8).astype(float)
+    covariates = np.column_stack([np.ones(400), (rare - rare.mean()) / rare.std()])
+    residual = rng.standard_normal(400)
+    dosage = rng.binomial(2, 0.5, (400, 5)).astype(float)
+    found = assess(channels_of(dosage, covariates), modified(residual, covariates))
+    assert_array_equal(found.z[3], 0)
+    assert (found.z[0] != 0).all()
+
+
+def test_the_products_of_all_covariates_share_one_weight():
+    z = np.array([[1.0], [0.0], [0.0], [3.0], [-2.0]])
+    active = np.array([[True], [False]])
+    p = 2 * stats.norm.sf([1.0, 3.0, 2.0])
+    weight = np.array([WEIGHTS[0], PARTNERS_WEIGHT / 2, PARTNERS_WEIGHT / 2])
+    expected = cauchy_combination(np.log(p), np.zeros(3, int), 1, weight=weight)
+    assert_allclose(log_p_value([z], active=active, freedom=10**9), expected, rtol=1e-6)
