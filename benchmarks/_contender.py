@@ -29,6 +29,7 @@ class Answer(NamedTuple):
     p_value : float, (markers,), None without
     settings : what its cross-validation chose, or says of itself
     selected : its loci under its own false discovery rate, best first; None where it states none
+    sets : by name, for each of these loci the markers that its cause may be
     """
 
     score: np.ndarray
@@ -36,6 +37,7 @@ class Answer(NamedTuple):
     p_value: np.ndarray | None = None
     settings: Mapping[str, Any] = MappingProxyType({})
     selected: Sequence[Locus] | None = None
+    sets: Mapping[str, Sequence[np.ndarray]] = MappingProxyType({})
 
 
 class Absent(Exception):

@@ -112,6 +112,41 @@ def discoveries(said: Claims, selected: int) -> dict[str, Any]:
     }
 
 
+def coverage(
+    selected: Sequence[Locus], sets: Sequence[np.ndarray], causes: Sequence[Cause]
+) -> dict[str, float] | None:
+    """How often the set of a locus that holds a cause holds it too, and how large sets are.
+
+    Only causes that are one marker count, as no marker of a gene's burden is the cause, nor a tag
+    of an untyped variant; only loci of several markers, as the set of a lone one is itself.
+
+    Parameters
+    ----------
+    selected : loci that are claimed
+    sets : for each of them the markers that its cause may be
+
+    Returns
+    -------
+    loci, covered (share of them), size (mean markers of their sets), markers (mean of the loci);
+    None where no locus counts
+    """
+    single = {int(cause.within[0]) for cause in causes if len(cause.within) == 1}
+    rows = [
+        (bool(held & {*map(int, chosen)}), len(chosen), len(one.members))
+        for one, chosen in zip(selected, sets, strict=True)
+        if (held := single & {*map(int, one.members)}) and len(one.members) > 1
+    ]
+    if not rows:
+        return None
+    covered, size, markers = np.mean(rows, axis=0)
+    return {
+        "loci": len(rows),
+        "covered": float(covered),
+        "size": float(size),
+        "markers": float(markers),
+    }
+
+
 def selected_by_p(ranked: Sequence[Locus], p_value: np.ndarray, *, fdr: float) -> int:
     """How many loci Benjamini-Hochberg selects; a locus has its least p-value by Bonferroni."""
     least = np.array([p_value[one.members].min() * len(one.members) for one in ranked])

@@ -10,7 +10,10 @@ import pandas as pd
 from _record import at_least, at_most
 from scipy import stats
 
-MEASURES = ("ap", "ap_strict", "prediction", "power", "fdp", "fdp_strict", "seconds", "cpu_seconds")
+MEASURES = (
+    *("ap", "ap_strict", "prediction", "power", "fdp", "fdp_strict", "seconds", "cpu_seconds"),
+    *(f"{kind}_{what}" for kind in ("credible", "attributed") for what in ("covered", "size")),
+)
 PLACE = ["regime", "h2", "variants"]
 OURS = "genodl"
 TOLD = "plink2_interaction"  # is told which covariates to multiply, as no other peer is

@@ -32,6 +32,7 @@ from _recovery_score import (
     average_precision,
     claims,
     concordance,
+    coverage,
     discoveries,
     loci,
     selected_by_p,
@@ -115,8 +116,18 @@ def scored(answer: Answer, given: Trial) -> dict[str, Any]:
     }
     if answer.selected is not None:
         found |= discoveries(claims(answer.selected, given.causes), len(answer.selected))
+        found |= _covered(answer, given)
     elif answer.p_value is not None:
         found |= discoveries(said, selected_by_p(ranked, answer.p_value, fdr=FDR))
+    return found
+
+
+def _covered(answer: Answer, given: Trial) -> dict[str, Any]:
+    """Coverage and size of each kind of set, by names such as `credible_covered`."""
+    found = {}
+    for name, sets in answer.sets.items():
+        of_loci = coverage(answer.selected or (), sets, given.causes) or {}
+        found |= {f"{name}_{measure}": value for measure, value in of_loci.items()}
     return found
 
 

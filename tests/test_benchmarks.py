@@ -193,6 +193,23 @@ def test_peers_select_loci_by_bonferroni_within_and_benjamini_hochberg_between()
     assert score.selected_by_p(ranked, p_value, fdr=0.15) == 2
 
 
+def test_coverage_counts_loci_that_hold_a_cause_of_one_marker():
+    coverage = script("_recovery_score").coverage
+    selected = [locus(0, 1, 2), locus(3, 4), locus(5, 6), locus(7), locus(8, 9)]
+    sets = [np.array(names) for names in ([0, 1], [3], [5, 6], [7], [9])]
+    # the second set misses its cause; the third locus holds none, the fourth has one marker, and
+    # what the fifth holds is a gene's burden
+    causes = [lone(1), lone(4), lone(7), lone(8, 9)]
+    found = coverage(selected, sets, causes)
+    assert found == {"loci": 2, "covered": 0.5, "size": 1.5, "markers": 2.5}
+    assert coverage(selected, sets, [lone(99)]) is None
+
+
+def test_sets_of_the_benchmark_are_the_credible_sets():
+    rows = pd.DataFrame({"marker": list("abcd"), "credible": [0.2, 0.75, 0.04, 0.01]})
+    assert script("_ours")._most(rows, "credible").tolist() == ["b", "a"]
+
+
 def test_concordance_counts_comparable_pairs():
     concordance = script("_recovery_score").concordance
     time, event = [1.0, 2.0, 3.0], [1, 0, 1]

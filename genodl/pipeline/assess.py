@@ -99,9 +99,9 @@ def attribution_test(
     contig = contigs(study, modality)
     modified = modifiers(study, partners)
     for t, target in enumerate(study.targets):
-        fits = [_fits(study, [mine], own[t], t, modality, deeps[t])]
+        fits = [fits_of(study, [mine], own[t], t, modality, deeps[t])]
         if len(candidates) > 1:
-            fits.append(_fits(study, candidates, joint[t], t, modality, None))
+            fits.append(fits_of(study, candidates, joint[t], t, modality, None))
         fits = [fit._replace(spread=jnp.asarray(target.spread), **modified) for fit in fits]
         law = empirical_law((target.marginal / np.sqrt(target.spread))[target.known])
         trials.append(Trial(t, fits, [share_of(fit, kin) for fit in fits], law, contig))
@@ -144,7 +144,7 @@ def _joined(
     return join_classes(each, [study.targets[n].label for n in numbers], residual)
 
 
-def _fits(
+def fits_of(
     study: Study,
     candidates: Sequence[Candidates],
     linear: Linear,

@@ -15,6 +15,7 @@ from genodl.errors import InputError
 from genodl.pipeline.annotation import Annotation, AnyPath, annotation
 from genodl.pipeline.assess import attribution_test
 from genodl.pipeline.background import backgrounds, stacked
+from genodl.pipeline.causes import with_credible
 from genodl.pipeline.found import Found
 from genodl.pipeline.genelevel import GeneLevel, gene_level, with_branches
 from genodl.pipeline.interact import Panel, interact, panel
@@ -124,6 +125,19 @@ def discover(
         )
     if config.null == "knockoff":
         ranked = from_knockoffs(study, ranked, grouped, config)
+    real = sum(not study.targets[family[0]].null for family in study.families)
+    for i in track(range(real), "weighing the markers of loci", real):
+        ranked[i] = with_credible(
+            study,
+            ranked[i],
+            study.families[i],
+            candidates,
+            own,
+            deeps,
+            among,
+            partners=scanned.partners,
+            fdr=config.fdr,
+        )
     level = gene_level(study, known, near, config, track) if known else None
     if level:
         each = zip(joint, deeps, level.tests, strict=True)

@@ -19,6 +19,8 @@ OPTIONAL = (
     "effect_class",
     "class",
     "event",
+    "credible",
+    "n_credible",
 )  # kept as text where a table has them
 RERUN = "run genodl discover again into this folder"
 

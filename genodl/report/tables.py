@@ -53,6 +53,8 @@ def name(value: object) -> str:
 FORMATS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "rank": ("rank", whole),
     "n_markers": ("markers", whole),
+    "n_credible": ("credible set", whole),
+    "credible": ("credible", decimal),
     "start": ("start", whole),
     "end": ("end", whole),
     "pos": ("position", whole),
@@ -84,11 +86,11 @@ UNITS = {
 }
 LOCUS_COLUMNS = (
     *("rank", "lead_marker", "modality", "contig", "start", "end"),
-    *("n_markers", "p_value", "q_value"),
+    *("n_markers", "n_credible", "p_value", "q_value"),
 )
 MARKER_COLUMNS = (
     *("rank", "marker", "modality", "contig", "pos", "dbSNP", "score", "effect", "effect_class"),
-    *("p_value", "q_value", "stability", "marginal_p"),
+    *("p_value", "q_value", "credible", "stability", "marginal_p"),
 )
 
 

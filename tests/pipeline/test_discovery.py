@@ -15,6 +15,7 @@ from numpy.testing import assert_allclose
 from genodl import simulate
 from genodl.errors import InputError
 from genodl.pipeline import study
+from genodl.pipeline.causes import OF_LOCI, OF_MARKERS
 from genodl.pipeline.discovery import discover
 from genodl.pipeline.found import Found
 from genodl.pipeline.tables import LOCI, MARKERS
@@ -74,8 +75,8 @@ def test_an_overdominant_marker_is_found_though_its_marginal_additive_effect_is_
 
 
 def test_the_tables_have_their_columns_in_order(found):
-    assert list(found.markers.columns) == MARKERS
-    assert list(found.loci.columns) == LOCI
+    assert list(found.markers.columns) == [*MARKERS, *OF_MARKERS]
+    assert list(found.loci.columns) == [*LOCI, *OF_LOCI]
     assert set(found.markers["phenotype"]) == {"response"}
 
 
@@ -254,7 +255,7 @@ def test_progress_is_told_of_every_stage(made):
 
     discover(made.cohort, phenotype="response", track=track, **FAST)
     told = [stage for stage in dict.fromkeys(stages) if stage != "finding"]
-    assert told == ["screening", "learning", "testing", "taking"]
+    assert told == ["screening", "learning", "testing", "taking", "weighing"]
 
 
 def independent(seed: int, effect: Callable[[np.ndarray], np.ndarray]) -> Cohort:

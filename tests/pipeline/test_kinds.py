@@ -104,7 +104,7 @@ def test_every_phenotype_has_one_row_a_marker(found):
 
 
 def test_the_class_of_an_effect_is_named_after_the_columns_of_the_contract(found):
-    assert list(found.markers.columns) == [*MARKERS, "effect_class"]
+    assert list(found.markers.columns) == [*MARKERS, "effect_class", "share", "credible"]
     colours = markers_of(found, "colour")
     assert colours.loc[["v3", "v4"], "effect_class"].tolist() == ["c", "a"]
     assert (colours.loc[["v3", "v4"], "effect"] > 0).all()
