@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -22,16 +22,16 @@ from genodl.rank.products import either, given_proposed, of_folds, one_sided
 from genodl.screen.channels import WINSOR, encode
 from genodl.screen.pairs import bound, orthogonal
 
-SAME_R2 = 0.3  # factors of two products that count as one
 NEAR_R2 = 0.01  # neighbours of a factor that its product must not be confused with
 MOST_NEIGHBOURS = 400
 SHARE = 0.1  # directions of a neighbourhood, at most, to a sample
 COLUMNS = [
     *("phenotype", "rank", "marker_a", "modality_a", "marker_b", "modality_b"),
     *("score", "p_value", "q_value", "contig_a", "pos_a", "contig_b", "pos_b"),
-    *("effect", "folds", "held_out_p", "p_unselected", "class"),
+    *("effect", "folds", "held_out_p", "p_unselected", "class", "others"),
 ]
 Key = tuple[str, int]
+Pair = tuple[Key, Key]
 
 
 class _Factor(NamedTuple):
@@ -43,6 +43,14 @@ class _Factor(NamedTuple):
 
     value: np.ndarray
     around: np.ndarray
+
+
+class _Clump(NamedTuple):
+    """What counts as one interaction: its leading pair, the others, and who proposed any."""
+
+    lead: Pair
+    others: list[Pair]
+    proposals: list[Proposal]
 
 
 def interactions(
@@ -58,7 +66,9 @@ def interactions(
     over all samples given that it was proposed; either test may show it. Its direction is freed of
     the covariates, of both channels of its two factors, and of every variant in LD with either, so
     that two variants that tag a third are not taken for an interaction. Two markers in LD, or of
-    one neighbourhood, are not tested at all: they may tag a third that was not typed.
+    one neighbourhood, are not tested at all: they may tag a third that was not typed. Pairs of the
+    same two loci (r2 of `locus_r2` at both ends) are one row, led by the pair that most folds
+    propose, whose p-value allows for all of them.
     """
     factors = _factors(study, config)
     frames = []
@@ -95,16 +105,12 @@ def _rows(
     apart = [p for p in deep.products.pairs if not _together(study, p, factors, config)]
     known = study.targets[number].known
     direction = lru_cache(lambda pair: _direction(study, pair, known, factors))
+    same = partial(_same, factors=factors, r2=config.locus_r2)
     rows = []
-    for group in _alike(apart, factors):
+    for (first, second), others, group in _clumped(apart, same):
         tests = [_held_out(study, linear, number, p, direction) for p in group]
         most = max(np.bincount([p.fold for p in group]))
         held_out = of_folds(np.array(tests), folds=len(study.folded.rows), proposals=int(most))
-        # the factors that most folds agree on stand for all
-        counts: dict[tuple[Key, Key], int] = {}
-        for p in group:
-            counts[p.first, p.second] = counts.get((p.first, p.second), 0) + 1
-        first, second = max(counts, key=lambda pair: counts[pair])
         effect, plain = _over_all(study, linear, number, direction((first, second)))
         mixed = COVARIATES in (first[0], second[0])
         family = scanned.scanned(np.array(scanned.markers if mixed else 0))
@@ -120,6 +126,7 @@ def _rows(
                 "held_out_p": held_out,
                 "p_unselected": plain,
                 "class": study.targets[number].label,
+                "others": ";".join(_title(study, pair, config) for pair in others),
             }
         )
     return rows
@@ -193,24 +200,35 @@ def _r2(a: np.ndarray, b: np.ndarray) -> float:
     return float((a @ b) ** 2 / max((a @ a) * (b @ b), 1e-12))
 
 
-def _alike(proposals: Sequence[Proposal], factors: Any) -> list[list[Proposal]]:
-    """Proposals of any folds in groups whose factors are near copies, by single linkage."""
-    groups: list[list[Proposal]] = []
+def _clumped(proposals: Sequence[Proposal], same: Callable[[Pair, Pair], bool]) -> list[_Clump]:
+    """Proposals of any folds as interactions of two loci.
+
+    From the pair that most folds propose down (of these the strongest in training), each free one
+    leads an interaction and takes the free pairs whose factors are in LD with its own.
+    """
+    strength: dict[Pair, list[float]] = {}
     for p in proposals:
-        same = [g for g in groups if any(_same(p, q, factors) for q in g)]
-        joined = [q for g in same for q in g]
-        groups = [g for g in groups if g not in same] + [[*joined, p]]
-    return groups
+        strength.setdefault((p.first, p.second), []).append(abs(p.z))
+    free = sorted(strength, key=lambda pair: (len(strength[pair]), sum(strength[pair])))
+    clumps = []
+    while free:
+        lead = free.pop()
+        others = [pair for pair in reversed(free) if same(lead, pair)]
+        free = [pair for pair in free if pair not in others]
+        mine = {lead, *others}
+        taken = [p for p in proposals if (p.first, p.second) in mine]
+        clumps.append(_Clump(lead, others, taken))
+    return clumps
 
 
-def _same(p: Proposal, q: Proposal, factors: Any) -> bool:
-    """Whether two products have the same factors, or close proxies, in either order."""
+def _same(p: Pair, q: Pair, factors: Any, r2: float) -> bool:
+    """Whether the factors of two products are the same or in LD, in either order."""
 
     def alike(a: Key, b: Key) -> bool:
-        return a == b or (a[0] == b[0] and _r2(factors(a).value, factors(b).value) >= SAME_R2)
+        return a == b or (a[0] == b[0] and _r2(factors(a).value, factors(b).value) >= r2)
 
-    straight = alike(p.first, q.first) and alike(p.second, q.second)
-    return straight or (alike(p.first, q.second) and alike(p.second, q.first))
+    straight = alike(p[0], q[0]) and alike(p[1], q[1])
+    return straight or (alike(p[0], q[1]) and alike(p[1], q[0]))
 
 
 def _direction(study: Study, pair: tuple[Key, Key], known: np.ndarray, factor: Any) -> np.ndarray:
@@ -245,6 +263,12 @@ def _over_all(
     slope = float(direction @ residual / max(direction @ direction, 1e-12))
     p_value = one_sided(np.sign(slope) * direction, residual)
     return slope / target.information, min(2 * p_value, 1.0)
+
+
+def _title(study: Study, pair: Pair, config: DiscoverConfig) -> str:
+    """The names of both factors."""
+    first, second = (_named(study, key, "a", config)["marker_a"] for key in pair)
+    return f"{first} x {second}"
 
 
 def _named(study: Study, key: Key, side: str, config: DiscoverConfig) -> dict[str, Any]:

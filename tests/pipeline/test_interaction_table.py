@@ -9,8 +9,8 @@ from anndata import AnnData
 
 from genodl.config import DiscoverConfig
 from genodl.pipeline.interact import COVARIATES, interact, panel
-from genodl.pipeline.interactions import COLUMNS, interactions
-from genodl.pipeline.learn import Deep, Linear, Part
+from genodl.pipeline.interactions import COLUMNS, _clumped, interactions
+from genodl.pipeline.learn import Deep, Linear, Part, Proposal
 from genodl.pipeline.partners import partners
 from genodl.pipeline.study import Study, prepare
 from genodl.values import Cohort
@@ -129,6 +129,54 @@ def test_strong_single_effects_and_their_dominance_are_no_interaction():
         table, _ = table_of(study_of(y + rng.standard_normal(SAMPLES)))
         found += (table["q_value"] < 0.1).any()
     assert found <= 2  # at a tenth of the runs, three or more have a chance of 1.6 %
+
+
+def proposal(fold: int, first: int, second: int, z: float = 6.0) -> Proposal:
+    return Proposal(fold, ("variants", first), ("variants", second), z)
+
+
+def test_pairs_of_two_loci_are_one_interaction_led_by_what_most_folds_propose():
+    def same(p, q):
+        """Columns of one ten are in LD."""
+        tens = [sorted(column // 10 for _, column in pair) for pair in (p, q)]
+        return tens[0] == tens[1]
+
+    given = [
+        *(proposal(0, 11, 21, 9.0), proposal(1, 22, 12), proposal(2, 22, 12)),
+        *(proposal(0, 31, 21), proposal(1, 13, 23, 5.0)),
+    ]
+    first, second = _clumped(given, same)
+    assert first.lead == (("variants", 22), ("variants", 12))
+    assert [pair[0][1] for pair in first.others] == [11, 13]
+    assert first.proposals == [given[0], given[1], given[2], given[4]]
+    assert (second.lead, second.others) == ((("variants", 31), ("variants", 21)), [])
+    assert _clumped([], same) == []
+
+
+def test_an_interaction_that_neighbours_of_its_loci_tag_is_listed_once():
+    # both ends have a neighbour of r2 near one half, and all four pairs are proposed
+    tagged = np.array([[20, 60], [21, 60], [20, 61], [21, 61]])
+    y = 1.2 * (DOSAGE[:, 20] - 0.8) * (DOSAGE[:, 60] - 0.8) + 0.8 * NOISE
+    study = study_of(y)
+    empty = np.zeros((len(study.folded.fold), FOLDS), np.float32)
+    linear = Linear(np.zeros(0, int), np.zeros((FOLDS, 0)), empty, empty)
+    pairs = tuple(
+        proposal(k, a, b, 9.0 - i) for k in range(FOLDS) for i, (a, b) in enumerate(tagged)
+    )
+    part = Part(empty[:, 0], empty, {}, pairs)
+    deep = Deep(part, part, np.zeros(FOLDS), None)
+    table = interactions(study, panel(study, CONFIG), [linear], [deep], CONFIG)
+    assert len(table) == 1
+    row = table.iloc[0]
+    assert (row["marker_a"], row["marker_b"], row["folds"]) == ("v20", "v60", FOLDS)
+    assert row["others"].split(";") == ["v21 x v60", "v20 x v61", "v21 x v61"]
+    # the least of the held-out p-values is paid for by every fold and every pair of one
+    alone = part._replace(pairs=tuple(p for p in pairs if (p.first[1], p.second[1]) == (20, 60)))
+    deep = Deep(alone, alone, np.zeros(FOLDS), None)
+    single = interactions(study, panel(study, CONFIG), [linear], [deep], CONFIG).iloc[0]
+    assert row["held_out_p"] == pytest.approx(4 * single["held_out_p"])
+    assert row["p_unselected"] == pytest.approx(single["p_unselected"])
+    assert single["others"] == ""
 
 
 def test_a_table_without_rows_keeps_its_columns():
