@@ -17,12 +17,13 @@ from genodl.pipeline.geneviews import (
     View,
     less,
     likeness_of,
-    orthonormal,
     parts_of,
+    removal,
     tabled,
     views_of,
 )
 from genodl.pipeline.kin import kin
+from genodl.pipeline.leading import Read, lead
 from genodl.pipeline.members import Gene, genes_of
 from genodl.pipeline.study import Study
 from genodl.rank.annotate import Membership
@@ -31,8 +32,6 @@ from genodl.rank.resemblance import Kin
 
 Track = Callable[[Iterable, str, int], Iterable]
 CONDITIONAL_P = 0.1  # genes below are tested again given the other leading genes
-LEADING_P = 0.05  # over the number of genes: those that others are tested given
-SHARE_OF_SAMPLES = 4  # the directions of all leading genes take at most one in so many
 
 
 class Tests(NamedTuple):
@@ -44,7 +43,8 @@ class Tests(NamedTuple):
     used : bool, (5, genes)
     log_p : float64, (genes,)
     branches : the networks, None where none were trained
-    leading : genes that the others are tested given -> their directions, (samples, directions)
+    leading : genes that the others are tested given -> their directions, (samples, directions),
+        each as long as its effect is large, see `genodl.pipeline.leading`
     """
 
     parts: np.ndarray
@@ -86,9 +86,6 @@ def gene_tests(
     return found
 
 
-Read = Callable[[np.ndarray], Iterator[tuple[int, Gene, Likeness | None]]]
-
-
 def _read(
     study: Study, members: Membership, among: Kin, chosen: np.ndarray
 ) -> Iterator[tuple[int, Gene, Likeness | None]]:
@@ -106,9 +103,9 @@ def _conditioned(
 ) -> Tests:
     """The tests given the leading genes, and the network's."""
     log_p = combined(parts, used)
-    leading = _leading(read, view, log_p)
+    leading = lead(read, view, log_p)
     again = np.flatnonzero(log_p < np.log(CONDITIONAL_P)) if leading else np.zeros(0, int)
-    projections = {g: orthonormal(leading, without=[g]) for g in (-1, *leading)} if leading else {}
+    projections = {g: removal(leading, without=[g]) for g in (-1, *leading)} if leading else {}
     if len(again):
         redone = [
             parts_of(gene, view, likeness, projections.get(g, projections[-1]))
@@ -135,38 +132,6 @@ def attribution_test(
     return attributed(
         np.stack(columns, 1), np.stack(residual, 1), freedom=view.freedom, dimensions=dimensions
     )
-
-
-def _leading(read: Read, view: View, log_p: np.ndarray) -> dict[int, np.ndarray]:
-    """Genes significant given one another, and their directions, (samples, directions).
-
-    The most significant is taken first, and each next one only where it stays so given those.
-    """
-    bound = np.log(LEADING_P / len(log_p))
-    candidates = np.flatnonzero(log_p < bound)
-    candidates = np.sort(candidates[np.argsort(log_p[candidates], kind="stable")[:100]])
-    genes = {row: (gene, likeness) for row, gene, likeness in read(candidates)}
-    room = len(view.residual) // SHARE_OF_SAMPLES
-    width = max(room // 10, 1)
-    taken: dict[int, np.ndarray] = {}
-    current = {g: log_p[g] for g in candidates.tolist()}
-    while current and sum(v.shape[1] for v in taken.values()) + width <= room:
-        best = min(current, key=lambda g: (current[g], g))
-        if current[best] >= bound:
-            break
-        taken[best] = _directions(genes[best][0], view, width)
-        given = orthonormal(taken)
-        current.pop(best)
-        for g in current:
-            parts, used = tabled([parts_of(genes[g][0], view, genes[g][1], given)])
-            current[g] = float(combined(parts, used)[0])
-    return taken
-
-
-def _directions(gene: Gene, view: View, width: int) -> np.ndarray:
-    """The leading directions of a gene, linear ones first."""
-    values = np.hstack([gene.linear.values, gene.bent.values])[:, :width]
-    return less(values[view.known].astype(np.float64), view.covariates)
 
 
 def clusters(members: Membership, near: Mapping[str, sp.csr_matrix]) -> sp.csr_matrix:

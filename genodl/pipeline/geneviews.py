@@ -125,7 +125,7 @@ def parts_of(
 def _left(view: View, given: np.ndarray | None) -> tuple[np.ndarray, int, float]:
     """The residual given some directions, its degrees of freedom and its variance."""
     residual = less(view.residual, given)
-    freedom = max(view.freedom - (0 if given is None else given.shape[1]), 1)
+    freedom = max(view.freedom - (0 if given is None else np.square(given).sum()), 1)
     return residual, freedom, float(residual @ residual) / freedom
 
 
@@ -147,19 +147,29 @@ def tabled(collected: list[Parts]) -> tuple[np.ndarray, np.ndarray]:
     return parts, used
 
 
-def orthonormal(
+def removal(
     leading: Mapping[int, np.ndarray], without: Sequence[int] | np.ndarray = ()
 ) -> np.ndarray | None:
-    """An orthonormal basis of the directions of the leading genes, less those of some."""
+    """What `less` takes out for the leading genes, less those of some, (samples, directions).
+
+    With A their directions, each as long as its effect is large in units of the residual, the
+    residual has the variance V = 1 + A A'. The columns q returned, orthogonal and of length at
+    most 1, are such that x - q q'x is V^(-1/2) x: scores of what is left are those of generalised
+    least squares. A direction of a strong effect is removed whole, one of none is left alone.
+
+    Source
+    ------
+    Kang and others 2010, whitening by a variance component.
+    """
     kept = [values for gene, values in leading.items() if gene not in without]
     if not kept:
         return None
     left, size, _ = np.linalg.svd(np.hstack(kept), full_matrices=False)
-    return left[:, size > size[0] * 1e-6]
+    return left * np.sqrt(1 - 1 / np.sqrt(1 + size**2))
 
 
 def less(values: np.ndarray, given: np.ndarray | None) -> np.ndarray:
-    """Columns made orthogonal to those that are given."""
+    """Columns without those that are given: orthogonal to them where these have length 1."""
     return values if given is None else values - given @ (given.T @ values)
 
 

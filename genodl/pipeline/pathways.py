@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from genodl.pipeline.genes import Tests, attribution_test
-from genodl.pipeline.geneviews import View, form_of, orthonormal, views_of
+from genodl.pipeline.geneviews import View, form_of, removal, views_of
 from genodl.pipeline.kin import kin
 from genodl.pipeline.members import genes_of
 from genodl.pipeline.study import Study
@@ -64,7 +64,7 @@ def pathway_tests(
     for rows in track(sets.values(), "testing pathways", len(sets)):
         straight, curved = _bases(study, members, rows)
         for number, (view, test) in enumerate(zip(views, tests, strict=True)):
-            given = orthonormal(test.leading, without=rows)
+            given = removal(test.leading, without=rows)
             linear[number].append(form_of(straight, view, given))
             bent[number].append(form_of(curved, view, given))
     found = np.zeros((len(views), 5, len(sets)))
@@ -103,7 +103,7 @@ def _networks(test: Tests, view: View, sets: Mapping[str, np.ndarray]) -> np.nda
         return np.zeros(len(sets))
     inside = np.stack([np.isin(test.branches.genes, rows) for rows in sets.values()], axis=1)
     summed = test.branches.attribution @ inside.astype(np.float32)
-    given = [orthonormal(test.leading, without=rows) for rows in sets.values()]
+    given = [removal(test.leading, without=rows) for rows in sets.values()]
     tested = attribution_test(summed, test.branches.dimensions @ inside, given, view)
     return np.where(tested.z != 0, tested.log_p, 0.0)
 

@@ -13,7 +13,7 @@ from genodl.rank.forms import Form, log_tail
 from genodl.rank.test import SANDWICH_CARRIERS
 
 # linear form, both forms, burden, single markers, network
-WEIGHTS = (0.25, 0.4, 0.1, 0.05, 0.2)
+WEIGHTS = (0.15, 0.5, 0.1, 0.05, 0.2)
 LONG_TAILS = 1.0  # excess kurtosis beyond which a residual is replaced by its normal scores
 
 
