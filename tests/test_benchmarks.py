@@ -447,6 +447,7 @@ def test_genes_of_a_cohort_are_ranked_by_genodl_and_its_discoveries_counted():
     assert found["forms_alone"].argmax() == 0
     assert len(found["genodl"]) == 8
     assert counts["true_clusters"] == counts["true_genes_found"] == 1
+    assert counts["true_by_found_genes"] == 1
 
 
 def test_replicates_of_a_regime_are_summed_up():
@@ -455,14 +456,16 @@ def test_replicates_of_a_regime_are_summed_up():
             "precision": {"genodl": value, "network_alone": 0.0, "lasso": 0.5, "burden": 0.1},
             "clusters": found,
             "true_clusters": true,
+            "true_by_found_genes": strictly,
             "cpu_seconds": {"genodl": 1.0},
         }
-        for value, found, true in ((0.9, 4, 3), (0.7, 0, 0))
+        for value, found, true, strictly in ((0.9, 4, 3, 2), (0.7, 0, 0, 0))
     ]
     said = script("genes").summary(runs)
     assert said["best_peer"] == "lasso"
     assert said["ratio"] == pytest.approx(1.6)
     assert said["realised_fdr"] == pytest.approx(0.125)
+    assert said["realised_fdr_by_found_genes"] == pytest.approx(0.25)
     assert said["standard_error"] == pytest.approx(0.1)
 
 
