@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from genodl import __version__, provenance
 from genodl.cohort.presence import VARIANTS
@@ -40,6 +41,9 @@ def untracked(items: Iterable, label: str, total: int) -> Iterable:
     return items
 
 
+# one thread in BLAS: sums come out alike on any number of cores, and on cores shared with others
+# its threads wait for each other; folds run side by side instead
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def discover(
     cohort: Cohort,
     *,

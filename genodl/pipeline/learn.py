@@ -170,7 +170,6 @@ def sparse(
 ) -> Linear:
     """The sparse path of one target in each fold, over one modality or several jointly."""
     target, folds = study.targets[number], len(study.folded.rows)
-    values = np.concatenate([_flat(c) for c in candidates], axis=1)
     offsets = np.cumsum([0, *(2 * c.values.shape[2] for c in candidates)])
     most = max(config.candidates // len(candidates), 1)
 
@@ -182,20 +181,23 @@ def sparse(
     def fit(k: int) -> tuple[np.ndarray, ...]:
         train = np.flatnonzero(target.known & (study.folded.fold != k))
         group = study.folded.inner[k][train]
-        features = columns(k, 0)
+        lists = [columns(k, view) for view in range(2 + group.max())]
+        features, seen = lists[0], np.unique(np.concatenate(lists))
+        values = _columns_of(candidates, offsets, seen)
+        first, *others = (np.searchsorted(seen, each) for each in lists)
         found = sparse_path(
             values[train],
             target.residual[train, k].astype(float),
-            features=features,
+            features=first,
             inner=group,
-            inner_features=[columns(k, 1 + i) for i in range(group.max() + 1)],
+            inner_features=others,
         )
         inner = np.zeros(len(values), np.float32)
         inner[train] = found.inner
         views = np.zeros((len(values), len(found.views)), np.float32)
         views[train] = found.views.T
         used = found.coefficients != 0
-        x = values[:, features[used]]
+        x = values[:, first[used]]
         prediction = (x - x[train].mean(0)) @ found.coefficients[used].astype(np.float32)
         return features, found.coefficients, prediction, inner, views
 
@@ -246,6 +248,13 @@ def _channels_of(study: Study, modality: str, chosen: np.ndarray) -> np.ndarray:
     return values
 
 
-def _flat(candidates: Candidates) -> np.ndarray:
-    """Channels side by side, (places, 2 * candidates), in the numbering of the features."""
-    return np.concatenate(list(candidates.values), axis=1)
+def _columns_of(
+    candidates: Sequence[Candidates], offsets: np.ndarray, features: np.ndarray
+) -> np.ndarray:
+    """Channels, (places, features), of some features, numbered through all modalities."""
+    parts = []
+    for c, low, high in zip(candidates, offsets, offsets[1:], strict=False):
+        mine = features[(features >= low) & (features < high)] - low
+        channel, column = np.divmod(mine, c.values.shape[2])
+        parts.append(c.values[channel[None], np.arange(c.values.shape[1])[:, None], column[None]])
+    return np.concatenate(parts, axis=1)
