@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +16,8 @@ from genodl.cli import options
 from genodl.errors import InputError
 
 INTERRUPTED, PIPE_CLOSED = 130, 141  # 128 + the number of the signal
+M_ARENA_MAX = -8  # of mallopt(3)
+
 app = typer.Typer(
     name="genodl",
     help="Genetic markers behind a trait, from calibrated attributions of JAX networks.",
@@ -25,6 +29,7 @@ app = typer.Typer(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; a user's fault is one line on stderr and exit code 2."""
+    _share_heap()
     try:
         status = app(arguments, prog_name="genodl", standalone_mode=False) or 0
     except InputError as fault:
@@ -39,6 +44,12 @@ def main(arguments: list[str] | None = None) -> None:
     if status == INTERRUPTED:
         print("genodl: interrupted", file=sys.stderr)
     sys.exit(status)
+
+
+def _share_heap() -> None:
+    """One heap for all threads: of glibc's, one a thread, each keeps what was freed in it."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
 
 
 def _fail(line: str) -> None:
