@@ -52,7 +52,12 @@ def data_folder() -> Path:
 
 def genodl(*arguments: object) -> Run:
     """Run `python -m genodl` in a process of its own, as a user does; raise where it fails."""
-    command = [sys.executable, "-m", "genodl", *map(str, arguments)]
+    return weighed("-m", "genodl", *arguments)
+
+
+def weighed(*arguments: object) -> Run:
+    """Run Python in a process of its own; raise where it fails."""
+    command = [sys.executable, *map(str, arguments)]
     with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
         began = time.perf_counter()
         process = subprocess.Popen(command, cwd=ROOT, stdout=stdout, stderr=stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,14 @@ def write_cohort(folder: Path, *, samples: int, variants: int, phenotypes: int, 
     rng = np.random.default_rng([seed, samples])
     frequency = np.where(dosage >= 0, dosage, 0).mean(0) / 2
     common = np.flatnonzero(np.minimum(frequency, 1 - frequency) >= LEAST_MAF)
-    table = made.cohort.samples
+    columns = {}
     for number in range(phenotypes):
         chosen = np.maximum(dosage[:, rng.choice(common, CAUSES, replace=False)], 0).astype(float)
         scaled = (chosen - chosen.mean(0)) / chosen.std(0)
         signal = scaled @ rng.choice([-1.0, 1.0], CAUSES)
         noise = rng.standard_normal(samples)
-        table[f"y{number}"] = signal / signal.std() * np.sqrt(H2) + noise * np.sqrt(1 - H2)
-    write(made, folder)
+        columns[f"y{number}"] = signal / signal.std() * np.sqrt(H2) + noise * np.sqrt(1 - H2)
+    samples_table = made.cohort.samples.assign(**columns)
+    cohort = gd.Cohort(made.cohort.modalities, samples_table)
+    write(replace(made, cohort=cohort), folder)
     np.save(folder / "dosage.npy", dosage)
