@@ -18,7 +18,7 @@ from genodl.pipeline.assess import attribution_test
 from genodl.pipeline.background import backgrounds, stacked
 from genodl.pipeline.causes import with_credible
 from genodl.pipeline.found import Found
-from genodl.pipeline.genelevel import GeneLevel, gene_level, with_branches
+from genodl.pipeline.genelevel import GeneLevel, gene_level, members_of, with_branches
 from genodl.pipeline.interact import Panel, interact, panel
 from genodl.pipeline.interactions import interactions
 from genodl.pipeline.kin import kin
@@ -90,6 +90,8 @@ def discover(
     known = annotation(genes, pathways, window=config.gene_window)
     config = _modelled(config, known)
     study = prepare(cohort, names, covariates, config, survival=_pairs(survival, names))
+    if known:
+        members_of(study, known, config)  # a fault of the annotation shows before the long part
     candidates = [screen(study, m, config, track) for m in study.cohort.modalities]
     scanned = panel(study, config)
     joint, own, deeps = _learn(study, candidates, scanned, config, track)

@@ -71,6 +71,12 @@ class GeneLevel(NamedTuple):
         )
 
 
+def members_of(study: Study, known: Annotation, config: DiscoverConfig) -> Membership:
+    """The markers of each gene; `InputError` where no gene has any."""
+    var = {name: m.var for name, m in study.cohort.modalities.items()}
+    return membership(known.genes, var, window=config.gene_window)
+
+
 def gene_level(
     study: Study,
     known: Annotation,
@@ -79,8 +85,7 @@ def gene_level(
     track: Track,
 ) -> GeneLevel:
     """Every gene, and every gene set, tested for every phenotype."""
-    var = {name: m.var for name, m in study.cohort.modalities.items()}
-    members = membership(known.genes, var, window=config.gene_window)
+    members = members_of(study, known, config)
     tests = gene_tests(study, members, config, track)
     links = clusters(members, near)
     joined = [_together([tests[i] for i in family]) for family in study.families]

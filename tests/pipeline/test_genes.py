@@ -170,6 +170,14 @@ def test_sets_that_share_no_gene_with_the_table_are_a_fault():
         discover(cohort, phenotype="trait", genes=genes, pathways={"S": ["X"]})
 
 
+def test_genes_of_another_build_are_named_before_anything_is_learnt(monkeypatch):
+    cohort, genes = planted(5)
+    elsewhere = genes.assign(start=genes["start"] + 10**9, end=genes["end"] + 10**9)
+    monkeypatch.setattr("genodl.pipeline.discovery.screen", None)  # would be called next
+    with pytest.raises(InputError, match="no marker lies in one of the 30 genes"):
+        discover(cohort, phenotype="trait", genes=elsewhere)
+
+
 @pytest.mark.slow
 def test_null_genes_in_strong_ld_have_uniform_p_values():
     cohort, genes = planted(6, shape="none")
