@@ -61,14 +61,13 @@ class Scores(NamedTuple):
     Attributes
     ----------
     z, exact : float, (views, rows, markers), see `rank.test.log_p_value`
-    slope, stability : float, (1, markers), given the other loci of the modality
+    slope : float, (1, markers), given the other loci of the modality
     active : bool, (2, markers)
     """
 
     z: np.ndarray
     exact: np.ndarray
     slope: np.ndarray
-    stability: np.ndarray
     active: np.ndarray
 
 
@@ -85,7 +84,7 @@ def attribution_test(
     partners: np.ndarray,
     track: Track,
 ) -> list[pd.DataFrame]:
-    """One table a phenotype, a row each marker of the modality: log_p, effect, stability.
+    """One table a phenotype, a row each marker of the modality: log_p, effect.
 
     A marker is tested given the other loci of its modality (`own`), which is its total effect, and
     where there are several modalities also given those (`joint`), which is its direct effect:
@@ -163,13 +162,11 @@ def fits_of(
     places = np.arange(len(target.values))
     features = np.zeros((len(places), width), np.float32)
     proxies = np.zeros((len(places), width), np.float32)
-    chosen = np.zeros((len(coefficients), width), np.float32)
     if len(selected):
         column, channel = selected % count, selected // count
         held_out = coefficients[study.folded.fold].astype(np.float32)
         features[:, : len(column)] = mine.values[channel, :, column].T * held_out
         proxies[:, : len(column)] = mine.values[0][:, column]
-        chosen[:, : len(column)] = coefficients != 0
     prediction = linear.prediction[places, study.folded.fold]
     residual = (target.marginal - prediction) * target.known
     known = target.known.astype(np.float32)
@@ -181,7 +178,7 @@ def fits_of(
     if modality == VARIANTS and linear.background is not None:
         of_features = codes[mine.markers[selected % count]]
         background = put_back(study, linear, features[:, : len(selected)], of_features)
-    parts = (residual, known, freedom, features, proxies, chosen, *more, none, background)
+    parts = (residual, known, freedom, features, proxies, *more, none, background)
     return Fits(*map(jnp.asarray, parts))
 
 
@@ -222,8 +219,8 @@ def _scores(
     given = np.asarray(trial.fits[0].given)[known]
     spread = np.asarray(trial.fits[0].spread)[known]
     exact = np.stack([deviates(values, trial.law, each, given=given, spread=spread) for each in z])
-    first, stable = (np.asarray(v)[None, :width] for v in (tested[0].slope, tested[0].stability))
-    return Scores(z, exact, first, stable, np.asarray(channels.active)[:, :width])
+    slope = np.asarray(tested[0].slope)[None, :width]
+    return Scores(z, exact, slope, np.asarray(channels.active)[:, :width])
 
 
 def _given(
@@ -267,7 +264,7 @@ def _table(
     scores: Scores,
     columns: np.ndarray | slice = slice(None),
 ) -> pd.DataFrame:
-    """Statistics of some markers of one target; effect and stability are of the first view."""
+    """Statistics of some markers of one target; the effect is of the first view."""
     target = study.targets[number]
     samples, freedom = int(target.known.sum()), _freedom(study, number)
     slope = scores.slope[0] / np.maximum(candidates.scale[columns], 1e-12)
@@ -284,7 +281,6 @@ def _table(
             "z": normal_deviates(scores.z[0, 0], freedom=freedom, exact=scores.exact[0, 0]),
             "score": deviate(log_p),
             "effect": slope / target.information,
-            "stability": scores.stability[0],
             "marginal_p": 2 * stats.t.sf(t, freedom),
         }
     )

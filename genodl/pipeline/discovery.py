@@ -29,6 +29,7 @@ from genodl.pipeline.permute import from_permutations
 from genodl.pipeline.predict import assessed, predictions
 from genodl.pipeline.study import Study, prepare
 from genodl.pipeline.tables import neighbours, rank
+from genodl.pipeline.votes import agreement, with_stability
 from genodl.rank.calibration import inflation, self_check
 from genodl.screen.residual import Target
 from genodl.values import Cohort
@@ -132,6 +133,7 @@ def discover(
     if config.null == "knockoff":
         ranked = from_knockoffs(study, ranked, grouped, config)
     real = sum(not study.targets[family[0]].null for family in study.families)
+    steady: list[dict[str, Any]] = []
     for i in track(range(real), "weighing the markers of loci", real):
         ranked[i] = with_credible(
             study,
@@ -144,11 +146,14 @@ def discover(
             partners=scanned.partners,
             fdr=config.fdr,
         )
+        learnt = (study, ranked[i][0], study.families[i], candidates, own, deeps)
+        ranked[i] = (with_stability(*learnt), ranked[i][1])
+        steady.append(agreement(*learnt))
     level = gene_level(study, known, near, config, track) if known else None
     if level:
         each = zip(joint, deeps, level.tests, strict=True)
         deeps = [with_branches(study, i, *parts) for i, parts in enumerate(each)]
-    return _found(study, config, covariates, ranked, scanned, joint, deeps, level)
+    return _found(study, config, covariates, ranked, scanned, joint, deeps, level, steady)
 
 
 def _modelled(config: DiscoverConfig, known: Annotation | None) -> DiscoverConfig:
@@ -199,6 +204,7 @@ def _found(
     joint: list[Linear],
     deeps: list[Deep],
     level: GeneLevel | None,
+    steady: list[dict[str, Any]],
 ) -> Found:
     """Everything a result holds."""
     real = [f for f in study.families if not study.targets[f[0]].null]
@@ -224,8 +230,8 @@ def _found(
         markers=pd.concat([m for m, _ in ranked[: len(real)]], ignore_index=True),
         loci=pd.concat([loci for _, loci in ranked[: len(real)]], ignore_index=True),
         performance={
-            name: assessed(study, f, table, deeps, config)
-            for name, f, table in zip(names, real, predicted, strict=True)
+            name: {**assessed(study, f, table, deeps, config), "rank_stability": agreed}
+            for name, f, table, agreed in zip(names, real, predicted, steady, strict=True)
         },
         calibration=calibration,
         predictions=pd.concat(predicted, ignore_index=True),

@@ -192,5 +192,6 @@ def _by_modality(scanned: Panel, shares: dict[int, np.ndarray]) -> dict[str, Att
         mine = sorted(place for place in shares if scanned.modality[place] == name)
         if mine:
             values = np.stack([shares[place] for place in mine], axis=1)
-            spread[name] = Attributed(values, scanned.values[:, mine])
+            columns = scanned.column[mine].astype(int)
+            spread[name] = Attributed(values, scanned.values[:, mine], columns)
     return spread

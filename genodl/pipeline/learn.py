@@ -76,10 +76,18 @@ class Attributed(NamedTuple):
     ----------
     values : float32, (places, markers), in the unit of the phenotype
     proxies : float32, (places, markers), the additive channel of those markers
+    columns : int, (markers,), in the modality
+    votes : bool, (folds, members, markers), which networks of a fold select a marker; None where
+        all members of a fold have one model, which selects what it gives values to
+    halves : float64, (2, markers), covariance with the held-out residual of what two disjoint
+        halves of the networks attribute; None where there are no two halves
     """
 
     values: np.ndarray
     proxies: np.ndarray
+    columns: np.ndarray
+    votes: np.ndarray | None = None
+    halves: np.ndarray | None = None
 
 
 class Proposal(NamedTuple):

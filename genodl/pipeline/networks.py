@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from genodl.attribute import integrated_gradients
 from genodl.config import DiscoverConfig
 from genodl.pipeline.learn import Attributed, Candidates, Deep, Linear, Part
 from genodl.pipeline.study import Study
+from genodl.rank.stability import selects
 from genodl.train.ensemble import Ensemble, fit_ensemble
 from genodl.train.stacking import gate
 
@@ -61,10 +62,12 @@ def deepen(
     if not gates.any():
         return nothing._replace(ensemble=ensemble)
     held = x.reshape(folds * groups, folds, -1, x.shape[2])[np.arange(folds * groups), fold]
-    prediction, attribution = _explain(ensemble, held)
+    rest = _rest(study, linear, products, number)[fold]
+    explained = _explain(ensemble, held, rest)
     share = (gates[fold] / groups)[:, None].astype(np.float32)
-    spread = _by_modality(candidates, inputs, attribution * share[:, :, None], folds)
-    predicted = (prediction * share).reshape(folds, groups, -1).sum(1).reshape(-1)
+    explained = explained._replace(attribution=explained.attribution * share[:, :, None])
+    spread = _by_modality(candidates, inputs, explained, gates > 0)
+    predicted = (explained.prediction * share).reshape(folds, groups, -1).sum(1).reshape(-1)
     return Deep(products, Part(predicted, empty.inner, spread), gates, ensemble)
 
 
@@ -82,41 +85,98 @@ def _left(study: Study, linear: Linear, products: Part, number: int) -> np.ndarr
     return left if products.views is None else left - products.views
 
 
-def _explain(ensemble: Ensemble, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Predictions (folds, width) and attributions (folds, width, inputs) of the held-out rows."""
+def _rest(study: Study, linear: Linear, products: Part, number: int) -> np.ndarray:
+    """What path and products leave of the held-out samples, float32, (folds, width)."""
+    target, fold = study.targets[number], study.folded.fold
+    places = np.arange(len(fold))
+    said = linear.prediction[places, fold] + products.prediction
+    rest = (target.residual[places, fold] - said) * target.known
+    return rest.reshape(study.folded.rows.shape).astype(np.float32)
+
+
+class _Explained(NamedTuple):
+    """What the networks of each task, a fold and inner group, say of the held-out rows.
+
+    Attributes
+    ----------
+    prediction : float32, (tasks, width)
+    attribution : float32, (tasks, width, inputs), the mean over the members
+    size : float32, (tasks, members, inputs), mean absolute attribution by one member
+    covariance : float32, (tasks, members, inputs), its attribution times what is left, summed
+    """
+
+    prediction: np.ndarray
+    attribution: np.ndarray
+    size: np.ndarray
+    covariance: np.ndarray
+
+
+def _explain(ensemble: Ensemble, held: np.ndarray, rest: np.ndarray) -> _Explained:
+    """Attribution of the held-out rows, (tasks, width, inputs), by each member and in the mean."""
     apply = ensemble.apply
 
     @jax.jit
-    def of_fold(params: Any, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def of_task(params: Any, x: jax.Array, left: jax.Array) -> tuple[jax.Array, ...]:
         baseline = jnp.zeros_like(x)
-        found = integrated_gradients(lambda z: apply(params, z), x, baseline, steps=STEPS)
-        return apply(params, x) - apply(params, baseline[:1]), found
+        share = params["share"][:, None]
 
-    pairs = [
-        of_fold(jax.tree.map(lambda leaf, k=k: leaf[k], ensemble.params), jnp.asarray(x))
-        for k, x in enumerate(held)
+        def by(member: Any) -> jax.Array:
+            alone = {**params, "members": member, "share": jnp.ones(1)}
+            return integrated_gradients(lambda z: apply(alone, z), x, baseline, steps=STEPS)
+
+        each = jax.vmap(by)(jax.tree.map(lambda leaf: leaf[:, None], params["members"]))
+        each = jnp.where(share[:, :, None] > 0, each, 0)
+        size, covariance = jnp.abs(each).mean(1), jnp.einsum("mwi,w->mi", each, left)
+        mean = (each * share[:, :, None]).sum(0)
+        return apply(params, x) - apply(params, baseline[:1]), mean, size, covariance
+
+    found = [
+        of_task(jax.tree.map(lambda leaf, k=k: leaf[k], ensemble.params), *map(jnp.asarray, each))
+        for k, each in enumerate(zip(held, rest, strict=True))
     ]
-    return np.stack([p for p, _ in pairs]), np.stack([a for _, a in pairs])
+    return _Explained(*(np.stack(part) for part in zip(*found, strict=True)))
 
 
 def _by_modality(
-    candidates: Sequence[Candidates], inputs: np.ndarray, attribution: np.ndarray, folds: int
+    candidates: Sequence[Candidates], inputs: np.ndarray, explained: _Explained, open_: np.ndarray
 ) -> dict[str, Attributed]:
-    """Attributions, (tasks, width, inputs), summed over the tasks of a fold, by modality."""
-    tasks, width, _ = attribution.shape
+    """Attributions summed over the tasks of a fold, votes and halves of its networks, by modality.
+
+    Parameters
+    ----------
+    inputs : int, (tasks, inputs), candidate columns
+    open_ : bool, (folds,), whether the networks of a fold have a say
+    """
+    tasks, width, _ = explained.attribution.shape
+    folds, members = len(open_), explained.size.shape[1]
+    fold = np.arange(tasks) * folds // tasks
+    votes = selects(explained.size) & open_[fold, None, None]
+    covariance = explained.covariance * open_[fold, None, None]
+    # the networks of a fold in turn, so that both halves see every fold and inner group they can
+    half = (np.arange(tasks)[:, None] % (tasks // folds) * members + np.arange(members)) % 2
     spread: dict[str, Attributed] = {}
     offset = 0
     for c in candidates:
         count = c.values.shape[2]
         here = np.unique(inputs[(inputs >= offset) & (inputs < offset + count)])
         dense = np.zeros((folds, width, len(here)), np.float32)
+        chosen = np.zeros((tasks, members, len(here)), bool)
+        halves = np.zeros((2, len(here)))
         for task in range(tasks):
             mine = np.isin(inputs[task], here)
             columns = np.searchsorted(here, inputs[task, mine])
-            dense[task * folds // tasks][:, columns] += attribution[task][:, mine]
+            dense[fold[task]][:, columns] += explained.attribution[task][:, mine]
+            chosen[task][:, columns] = votes[task][:, mine]
+            for h in (0, 1):
+                halves[h, columns] += covariance[task][half[task] == h][:, mine].sum(0)
         if len(here):
-            values = dense.reshape(folds * width, len(here))
-            spread[c.modality] = Attributed(values, c.values[0][:, here - offset])
+            spread[c.modality] = Attributed(
+                dense.reshape(folds * width, len(here)),
+                c.values[0][:, here - offset],
+                c.markers[here - offset],
+                chosen.reshape(folds, -1, len(here)),
+                halves if len(np.unique(half)) == 2 else None,
+            )
         offset += count
     return spread
 

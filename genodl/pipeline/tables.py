@@ -51,6 +51,7 @@ def rank(
         found["modality"] = modality
         frame = pd.concat([positions.reset_index(drop=True), table], axis=1)
         frame["modality"] = modality
+        frame["stability"] = np.nan  # known of a phenotype that is told, see `votes`
         frame["locus"] = found["locus"].to_numpy()[locus]
         frame["place"] = locus + sum(len(part) for part in loci)
         markers.append(frame)

@@ -23,13 +23,13 @@ def join_classes(
     Two tests have equal parts in the p-value, by the Cauchy combination, which holds whatever
     their dependence: the Cauchy combination of the classes, which is strong where a marker moves
     one class, and the quadratic form of their additive scores with one degree of freedom less than
-    there are classes, which is strong where it moves several. Stability is the largest; everything
-    else is of the class with the strongest test, which `effect_class` names.
+    there are classes, which is strong where it moves several. Everything else is of the class with
+    the strongest test, which `effect_class` names.
 
     Parameters
     ----------
-    tables : of each class, one row a marker in the same order, with log_p, stability, marginal_p
-        and z, the signed normal deviate of the additive channel
+    tables : of each class, one row a marker in the same order, with log_p, marginal_p and
+        z, the signed normal deviate of the additive channel
     labels : the class of each table; a phenotype of one table without a label stays as it is
     residuals : float, (classes, samples), whose correlations are those of the z under the null
 
@@ -47,7 +47,6 @@ def join_classes(
     z = np.stack([t["z"].to_numpy(float) for t in tables])
     joined["log_p"] = _cauchy(np.stack([_cauchy(log_p), _quadratic(z, residuals)]))
     joined["score"] = deviate(joined["log_p"].to_numpy())
-    joined["stability"] = np.max([t["stability"].to_numpy() for t in tables], axis=0)
     marginal = np.stack([t["marginal_p"].to_numpy(float) for t in tables])
     joined["marginal_p"] = np.exp(_cauchy(np.log(np.maximum(marginal, 1e-300))))
     joined["effect_class"] = np.array(labels, object)[strongest]

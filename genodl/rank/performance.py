@@ -102,6 +102,8 @@ def _statement(entry: dict[str, Any]) -> str:
         f"{entry[m]['value']:.3f}" for m in ("deep", "linear", "covariates")
     )
     tail = f"out-of-fold {metric} {full}, linear {linear}, covariates only {covariates}"
+    if entry["network_adds"] and entry["products_add"]:
+        return f"interactions and the network add to the linear model: {tail}"
     if entry["network_adds"]:
         return f"the network adds to the linear model: {tail}"
     if entry["products_add"]:

@@ -35,7 +35,6 @@ class Fits(NamedTuple):
     features : float32, (places, selected), channel values of the features any fold selected, times
         the coefficient in the fold that held the place out
     proxies : float32, (places, selected), the additive channel of their markers
-    chosen : float32, (folds, selected), 1 where the fold selected the feature
     attributed : float32, (places, inputs), gated attributions of held-out places to the inputs of
         products and networks, by the fold that held the place out
     inputs : float32, (places, inputs), the additive channel of those inputs
@@ -56,7 +55,6 @@ class Fits(NamedTuple):
     freedom: jax.Array
     features: jax.Array
     proxies: jax.Array
-    chosen: jax.Array
     attributed: jax.Array
     inputs: jax.Array
     given: jax.Array
@@ -75,13 +73,10 @@ class Tested(NamedTuple):
         one; the attribution by products and networks; the product of the additive channel and each
         partner, given both channels. 0 where there is nothing to test
     slope : float32, (markers,), conditional additive slope, phenotype unit a standard deviation
-    stability : float32, (markers,), share of the folds whose sparse path selects the marker or a
-        close proxy
     """
 
     z: jax.Array | np.ndarray
     slope: jax.Array | np.ndarray
-    stability: jax.Array | np.ndarray
 
 
 @jax.jit
@@ -112,7 +107,6 @@ def attributed_covariance(
     """
     near = _likeness(channels, fits.proxies) >= PROXY_R2
     near = near.astype(channels.values.dtype)
-    stability = ((near @ fits.chosen.T) > 0).mean(1)
     residual = fits.residual[:, None] + fits.features @ near.T
     if contig is not None:
         residual = residual + fits.background[:, contig]
@@ -135,7 +129,7 @@ def attributed_covariance(
     if fits.partners is not None:
         more = _with_partners(fits.partners, whole[0], (first, second), residual, fits)
         z = jnp.concatenate([z, jnp.where(active[:1], more, 0)])
-    return Tested(z, slope, stability)
+    return Tested(z, slope)
 
 
 def _with_partners(

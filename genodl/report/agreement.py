@@ -1,4 +1,4 @@
-"""What was observed against what the network predicted out of fold, for each kind of phenotype."""
+"""What was observed against what the full model predicts out of fold, by kind of phenotype."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_CLASSES = 12
 
 
 def agreement(predictions: pd.DataFrame, *, kind: str) -> Drawing:
-    """Observed phenotype against the network's out-of-fold prediction.
+    """Observed phenotype against the full model's out-of-fold prediction.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def agreement(predictions: pd.DataFrame, *, kind: str) -> Drawing:
         observed = observed + 0.1 * _spread(len(observed))
         axes.set_yticks([0, 1])
     _points(axes, known["deep"].to_numpy(), observed, BLUE, len(known))
-    plain(axes, x="predicted by the network, out of fold", y="observed")
+    plain(axes, x="predicted by the full model, out of fold", y="observed")
     caption = f"Observed against predicted, {len(known):,} samples."
     if kind == "binary":
         caption += " Points of a class are spread for sight."

@@ -31,10 +31,10 @@ from genodl.report.drawing import (
 )
 from genodl.report.files import number
 from genodl.report.result import MODELS
-from genodl.report.summary import decimal, metric, probability, shorten
+from genodl.report.summary import beyond, decimal, metric, probability, shorten
 
 LOOK = {
-    "deep": ("network", BLUE, "o"),
+    "deep": ("full model", BLUE, "o"),
     "linear": ("linear", AMBER, "s"),
     "covariates": ("covariates", GREY, "D"),
 }
@@ -87,7 +87,7 @@ def quantiles(
 
 
 def performance(entry: dict[str, Any]) -> Drawing:
-    """Out-of-fold metric of network, linear model and covariates, each with its interval.
+    """Out-of-fold metric of full model, linear model and covariates, each with its interval.
 
     `entry` is the phenotype's entry of performance.json; the dashed line marks chance.
     """
@@ -113,6 +113,7 @@ def performance(entry: dict[str, Any]) -> Drawing:
     axes.spines["left"].set_visible(False)
     said = "; ".join(f"{LOOK[m][0]} {_interval_words(entry[m])}" for m in MODELS)
     caption = f"Out-of-fold {metric(entry)} with its interval, n = {number(entry.get('n')):,.0f}."
+    caption += f" The full model is the linear one with {beyond(entry)}."
     return Drawing(figure, caption, f"Out-of-fold {metric(entry)}: {said}")
 
 
@@ -127,7 +128,14 @@ def _interval_words(found: dict[str, float]) -> str:
     return f"{decimal(found['value'])} [{decimal(found['low'])}, {decimal(found['high'])}]"
 
 
-def stability(loci: pd.DataFrame, markers: pd.DataFrame, *, fdr: float, most: int = 20) -> Drawing:
+def stability(
+    loci: pd.DataFrame,
+    markers: pd.DataFrame,
+    *,
+    fdr: float,
+    most: int = 20,
+    halves: dict[str, Any] | None = None,
+) -> Drawing:
     """Score of the leading marker of each top locus, with its stability between retrainings.
 
     Parameters
@@ -135,6 +143,7 @@ def stability(loci: pd.DataFrame, markers: pd.DataFrame, *, fdr: float, most: in
     loci, markers : one phenotype's rows of loci.tsv and markers.tsv, best first
     fdr : found loci are filled
     most : how many loci
+    halves : rank correlation between two halves of what was learnt, of performance.json
     """
     top = loci.head(most)
     lead = markers.drop_duplicates("marker").set_index("marker").reindex(top["lead_marker"])
@@ -158,10 +167,22 @@ def stability(loci: pd.DataFrame, markers: pd.DataFrame, *, fdr: float, most: in
         axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.set_xlim(0, 1.05)
     caption = f"Leading marker of the top {len(top)} loci; filled where q < {fdr:g}."
+    caption += f" {halves_words(halves)}" if halves else ""
     said = ", ".join(
         f"{n} {decimal(s)}" for n, s in zip(names[:5], lead["stability"], strict=False)
     )
     return Drawing(figure, caption, f"Score and stability of the top loci; stability: {said}")
+
+
+def halves_words(halves: dict[str, Any]) -> str:
+    """How alike two halves of the networks, or of the folds, rank the loci."""
+    loci = f"{number(halves.get('loci')):,.0f}"
+    between = f"two disjoint halves of the {halves.get('between')}"
+    if halves.get("between") != "networks":
+        between += ", as no network has a say"
+    if halves.get("correlation") is None:
+        return f"The {loci} loci with an attribution have no rank correlation between {between}."
+    return f"Rank correlation of {loci} loci between {between}: {decimal(halves['correlation'])}."
 
 
 def overview(rows: list[dict[str, Any]], *, fdr: float) -> Drawing:

@@ -170,7 +170,10 @@ def _drawings(result: Result, phenotype: str) -> Iterator[tuple[str, Drawing]]:
         figures.quantiles(markers["p_value"].to_numpy(), result.self_check, inflation=inflation),
     )
     yield "performance", figures.performance(entry)
-    yield "stability", figures.stability(loci, markers, fdr=result.fdr)
+    yield (
+        "stability",
+        figures.stability(loci, markers, fdr=result.fdr, halves=entry.get("rank_stability")),
+    )
     if result.predictions is not None:
         predictions = _of(result.predictions, phenotype)
         yield "predictions", agreement(predictions, kind=str(entry.get("kind")))

@@ -34,21 +34,25 @@ def found_loci(result: Result, phenotype: str) -> pd.DataFrame:
 
 
 def sentence(result: Result, phenotype: str) -> str:
-    """What was found for a phenotype, and whether the network was needed for it."""
+    """What was found for a phenotype, and whether more than the linear model was needed for it."""
     found = found_loci(result, phenotype)
     said = _verdict(result.performance[phenotype], trained=result.run.get("members") != 0)
     return f"{_discoveries(found, result.fdr)}; {said}"
 
 
 def totals(result: Result) -> str:
-    """Over all phenotypes: how many have a locus, and for how many the network is needed."""
+    """Over all phenotypes: how many have a locus, and for how many more than lines is needed."""
     n = len(result.phenotypes)
     some = sum(not found_loci(result, name).empty for name in result.phenotypes)
-    adds = sum(bool(entry.get("network_adds")) for entry in result.performance.values())
+    entries = result.performance.values()
+    adds, products = (
+        sum(bool(e.get(k)) for e in entries) for k in ("network_adds", "products_add")
+    )
     doubtful = sum(bool(warnings_of(result, name)) for name in result.phenotypes)
     said = (
         f"{some:,} of {n:,} phenotypes have a locus at FDR {percent(result.fdr)}, controlled "
-        f"within each phenotype; the network adds to the linear model in {adds:,}"
+        f"within each phenotype; interactions add to the linear model in {products:,}, "
+        f"the network in {adds:,}"
     )
     return f"{said}; {doubtful:,} carry a warning." if doubtful else f"{said}."
 
@@ -64,10 +68,12 @@ def _discoveries(found: pd.DataFrame, fdr: float) -> str:
 
 
 def _verdict(entry: dict[str, Any], *, trained: bool) -> str:
-    """The network against the linear model and the covariates alone."""
+    """The full model against the linear one and the covariates alone."""
     deep, linear, floor = (decimal(entry[m]["value"]) for m in ("deep", "linear", "covariates"))
     beside = "" if floor == "–" else f"; covariates alone {floor}"
     against = f"(out-of-fold {metric(entry)} {deep} against {linear}{beside})"
+    if entry.get("network_adds") and entry.get("products_add"):
+        return f"interactions and the network add to the linear model {against}"
     if entry.get("network_adds"):
         return f"the network adds to the linear model {against}"
     silent = "the network nothing" if trained else "no network was trained"
@@ -76,6 +82,12 @@ def _verdict(entry: dict[str, Any], *, trained: bool) -> str:
     if not trained:
         return f"no network was trained (out-of-fold {metric(entry)} {linear}{beside})"
     return f"the network adds nothing over the linear model {against}"
+
+
+def beyond(entry: dict[str, Any]) -> str:
+    """What the full model has beyond the linear one, as far as it predicts better."""
+    named = {"products_add": "interactions", "network_adds": "the network"}
+    return " and ".join(word for key, word in named.items() if entry.get(key)) or "nothing added"
 
 
 def warnings_of(result: Result, phenotype: str) -> list[str]:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from genodl.report.files import number
 from genodl.report.result import MODELS, Result
-from genodl.report.summary import decimal, metric, percent, probability, shorten, whole
+from genodl.report.summary import beyond, decimal, metric, percent, probability, shorten, whole
 
 LONGEST = 80
 
@@ -160,23 +160,24 @@ def _blank(values: pd.Series) -> bool:
 
 
 def performance_table(result: Result) -> Table:
-    """Out-of-fold metric of the three models, and whether the network adds to the linear one."""
+    """Out-of-fold metric of the three models, and what adds to the linear one."""
     rows = []
     for phenotype, entry in result.performance.items():
         shown = [_with_interval(entry[model]) for model in reversed(MODELS)]
-        adds = "yes" if entry.get("network_adds") else "no"
+        adds = beyond(entry).replace("nothing added", "nothing")
         gate = decimal(entry.get("gate"))
         rows.append((name(phenotype), metric(entry), whole(entry.get("n")), *shown, adds, gate))
-    heads = ("covariates alone", "linear", "network")
+    heads = ("covariates alone", "linear", "full model")
     columns = (
         Column("phenotype"),
         Column("metric"),
         Column("n", numeric=True),
         *(Column(h, numeric=True) for h in heads),
-        Column("network adds"),
+        Column("added to the linear"),
         Column("gate", numeric=True),
     )
-    note = "Out of fold, with interval. The gate is the weight the network earned, from 0 to 1."
+    note = "Out of fold, with interval. The full model has interactions and networks beside the "
+    note += "linear one. The gate is the weight the network earned, from 0 to 1."
     return Table("Out-of-fold performance", columns, rows, note=note)
 
 

@@ -87,6 +87,26 @@ def test_each_modality_is_attributed_its_own_markers(study, deep):
         assert abs(np.corrcoef(proxy, planted)[0, 1]) > 0.999
 
 
+def test_its_networks_vote_for_what_is_planted_and_both_halves_see_it(deep):
+    for modality, planted in (("expression", 4), ("protein", 9)):
+        part = deep.network.attribution[modality]
+        assert part.votes.shape[::2] == (FOLDS, len(part.columns))
+        at = list(part.columns).index(planted)
+        assert part.votes[:, :, at].mean() > 0.9
+        assert np.delete(part.votes, at, axis=2).mean() < 0.2
+        assert (part.halves.argmax(1) == at).all()
+
+
+def test_the_halves_of_the_networks_add_up_to_what_all_explain(study, deep):
+    target, fold = study.targets[0], study.folded.fold
+    residual = target.residual[np.arange(len(fold)), fold] * target.known
+    # as many networks in one half as in the other, each of the weight of the mean
+    for part in deep.network.attribution.values():
+        total = residual @ (part.values / np.maximum(deep.gate[fold], 1e-9)[:, None])
+        networks = part.votes.shape[1]
+        assert_allclose(part.halves.sum(0), networks * total, rtol=1e-3, atol=1e-2)
+
+
 def test_noise_opens_no_gate():
     deep = deepened(study_of(NOISE))
     assert_array_equal(deep.gate, 0)

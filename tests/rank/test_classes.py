@@ -11,8 +11,8 @@ from scipy import stats
 from genodl.rank.classes import _log_tail, _quadratic, join_classes
 
 
-def table(log_p, effect, stability, marginal_p, z=0.0):
-    columns = {"log_p": log_p, "z": z, "score": 0.0, "effect": effect, "stability": stability}
+def table(log_p, effect, marginal_p, z=0.0):
+    columns = {"log_p": log_p, "z": z, "score": 0.0, "effect": effect}
     return pd.DataFrame({**columns, "marginal_p": marginal_p})
 
 
@@ -30,14 +30,14 @@ def scores(residual, markers):
 def joined_p(residual, z):
     log_p = np.log(2) + stats.norm.logsf(np.abs(z))
     labels = [str(c) for c in range(len(z))]
-    tables = [table(row, 0.0, 0.0, np.exp(row), d) for row, d in zip(log_p, z, strict=True)]
+    tables = [table(row, 0.0, np.exp(row), d) for row, d in zip(log_p, z, strict=True)]
     return np.exp(join_classes(tables, labels, residual)["log_p"].to_numpy())
 
 
 @pytest.fixture
 def joined() -> pd.DataFrame:
-    first = table(np.log([0.01, 0.5]), [1.0, 2.0], [0.2, 0.9], [0.03, 0.4], [1.0, 0.0])
-    second = table(np.log([0.2, 1e-30]), [3.0, -4.0], [0.7, 0.1], [0.5, 1e-20], [2.0, 0.0])
+    first = table(np.log([0.01, 0.5]), [1.0, 2.0], [0.03, 0.4], [1.0, 0.0])
+    second = table(np.log([0.2, 1e-30]), [3.0, -4.0], [0.5, 1e-20], [2.0, 0.0])
     # the second is left out of the quadratic form, as its residuals vary the most
     return join_classes([first, second], ["a", "b"], np.array([[0.0, 1, 0], [0, 0, 4]]))
 
@@ -57,11 +57,10 @@ def test_p_values_are_joined_by_the_cauchy_combination(joined):
 def test_the_effect_is_of_the_class_with_the_strongest_test(joined):
     assert joined["effect"].tolist() == [1.0, -4.0]
     assert joined["effect_class"].tolist() == ["a", "b"]
-    assert joined["stability"].tolist() == [0.7, 0.9]
 
 
 def test_a_phenotype_of_one_table_stays_as_it_is():
-    alone = table(np.log([0.1]), [1.0], [0.5], [0.2])
+    alone = table(np.log([0.1]), [1.0], [0.2])
     assert join_classes([alone], [""], np.zeros((1, 3))) is alone
 
 

@@ -34,7 +34,6 @@ def fits(
     freedom: int,
     features: np.ndarray | None = None,
     proxies: np.ndarray | None = None,
-    chosen: np.ndarray | None = None,
     attributed: np.ndarray | None = None,
     inputs: np.ndarray | None = None,
     given: np.ndarray | None = None,
@@ -47,7 +46,6 @@ def fits(
         np.float32(freedom),
         none if features is None else features,
         none if proxies is None else proxies,
-        np.zeros((5, 0)) if chosen is None else chosen,
         none if attributed is None else attributed,
         none if inputs is None else inputs,
         none if given is None else given,
@@ -149,7 +147,7 @@ def test_what_a_path_gave_to_a_twin_is_put_back_and_to_a_neighbour_is_not(neighb
     assert r2[1] > PROXY_R2 > r2[2] > 0.2
     learnt = x[:, [0]] * (x[:, 0] @ y / 1500)
     residual = y - y.mean() - learnt[:, 0]
-    settings = {"freedom": 1498, "proxies": x[:, [0]], "chosen": np.ones((5, 1))}
+    settings = {"freedom": 1498, "proxies": x[:, [0]]}
     found = assess(channels, fits(residual, features=learnt, **settings))
     alone = assess(channels, fits(y - y.mean(), freedom=1498))
     robbed = assess(channels, fits(residual, freedom=1498))
@@ -160,19 +158,6 @@ def test_what_a_path_gave_to_a_twin_is_put_back_and_to_a_neighbour_is_not(neighb
     assert alone.z[0, 2] > 10
     assert_allclose(found.z[0, 2:], robbed.z[0, 2:], atol=1e-3)
     assert np.abs(found.z[0, 2:]).max() < 3
-
-
-def test_stability_is_the_share_of_folds_that_chose_the_marker_or_a_close_proxy(neighbourhood):
-    markers, y = neighbourhood
-    channels = channels_of(markers)
-    x = np.asarray(channels.values[0])
-    # of five folds two chose the causal marker, one its twin, one the stranger, one none
-    chosen = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]])
-    nothing = np.zeros((1500, 3))
-    what = fits(
-        y - y.mean(), freedom=1498, features=nothing, proxies=x[:, [0, 1, 3]], chosen=chosen
-    )
-    assert_allclose(assess(channels, what).stability, [0.6, 0.6, 0.0, 0.2])
 
 
 def test_a_network_is_credited_to_its_inputs_and_their_twins_by_r2(neighbourhood):

@@ -127,6 +127,17 @@ def test_performance_draws_each_value_on_its_interval(result):
     assert drawn == [entry[model]["value"] for model in ("deep", "linear", "covariates")]
 
 
+def test_halves_are_told_with_what_they_are_halves_of():
+    told = {"between": "networks", "correlation": 0.875, "loci": 12}
+    said = figures.halves_words(told)
+    assert said == "Rank correlation of 12 loci between two disjoint halves of the networks: 0.88."
+    folds = figures.halves_words({**told, "between": "folds"})
+    assert "halves of the folds, as no network has a say, : " not in folds
+    assert "halves of the folds, as no network has a say: 0.88." in folds
+    nothing = figures.halves_words({"between": "folds", "correlation": None, "loci": 0})
+    assert "have no rank correlation" in nothing
+
+
 def test_stability_shows_the_leading_markers_own_figures(result):
     markers, loci = result.of("response")
     left, right = figures.stability(loci, markers, fdr=result.fdr).figure.axes

@@ -11,6 +11,7 @@ from fake_result import write_result
 from genodl.report import summarise
 from genodl.report.result import read_result
 from genodl.report.summary import (
+    beyond,
     decimal,
     percent,
     probability,
@@ -88,6 +89,18 @@ def test_the_network_that_adds_is_credited(tmp_path):
     write_result(tmp_path)
     change(tmp_path / "performance.json", lambda p: p["response"].update(network_adds=True))
     assert "the network adds to the linear model" in summarise(tmp_path)[0]
+
+
+def test_interactions_and_the_network_are_told_apart(tmp_path):
+    write_result(tmp_path)
+    path = tmp_path / "performance.json"
+    change(path, lambda p: p["response"].update(network_adds=True, products_add=True))
+    assert "interactions and the network add to the linear model" in summarise(tmp_path)[0]
+    entry = read_result(tmp_path).performance["response"]
+    assert beyond(entry) == "interactions and the network"
+    assert beyond({**entry, "network_adds": False}) == "interactions"
+    assert beyond({**entry, "products_add": False}) == "the network"
+    assert beyond({}) == "nothing added"
 
 
 def test_a_run_without_networks_says_so(tmp_path):
