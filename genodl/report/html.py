@@ -170,10 +170,8 @@ def _drawings(result: Result, phenotype: str) -> Iterator[tuple[str, Drawing]]:
         figures.quantiles(markers["p_value"].to_numpy(), result.self_check, inflation=inflation),
     )
     yield "performance", figures.performance(entry)
-    yield (
-        "stability",
-        figures.stability(loci, markers, fdr=result.fdr, halves=entry.get("rank_stability")),
-    )
+    halves = entry.get("rank_stability")
+    yield "stability", figures.stability(loci, markers, fdr=result.fdr, halves=halves)
     if result.predictions is not None:
         predictions = _of(result.predictions, phenotype)
         yield "predictions", agreement(predictions, kind=str(entry.get("kind")))
