@@ -4,18 +4,20 @@ Cohorts of 1,200 samples and 600 variants in strong LD (30 contigs of 20). Witho
 additive variants, one with dominance; the same ten not typed; one strong variant not typed whose
 tags are imperfect; a skewed phenotype. With: three products of two variants beside additive
 effects; and one with a measured covariate and one with a level of another. Of discovery the stages
-up to the table of interactions are run: screen, sparse path, products.
+up to the table of interactions are run: screen, sparse path, products. The memory of the scan of
+all pairs of 50,000 markers is weighed in a process of its own.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from _record import at_least, at_most, options, show
+from _record import ROOT, at_least, at_most, options, show, weighed
 from anndata import AnnData
 from scipy import stats
 
@@ -28,7 +30,7 @@ from genodl.pipeline.learn import Deep, screen, sparse
 from genodl.pipeline.study import prepare
 
 SAMPLES, VARIANTS, CONTIG, NEIGHBOURS_R = 1200, 600, 20, 0.9
-FDR = 0.1
+FDR, LIMIT_GB = 0.1, 4.0
 
 
 class Planted(NamedTuple):
@@ -180,6 +182,12 @@ def summary(runs: list[dict[str, int]]) -> dict[str, Any]:
     }
 
 
+def scan_memory(markers: int) -> dict[str, Any]:
+    """What the shortlist of all pairs of so many markers of 2,500 samples costs."""
+    run = weighed(ROOT / "benchmarks" / "_pair_memory.py", "--markers", markers)
+    return {"markers": markers, **run.weight, **json.loads(run.stdout)}
+
+
 def main() -> None:
     given = options(__doc__, replicates={"type": int, "default": None})
     count = given.replicates or (2 if given.quick else 60)
@@ -192,9 +200,18 @@ def main() -> None:
         f"{name}_false_discoveries": at_most(entry["interval_of_runs"][0], FDR)
         for name, entry in found.items()
     }
+    memory = scan_memory(2_000 if given.quick else 50_000)
+    criteria["memory_gb_of_scan"] = at_most(memory["memory_gb"], LIMIT_GB)
     criteria |= {f"{name}_recovered": at_least(found[name]["recovered"], 0.7) for name in WITH}
     seconds = round(time.perf_counter() - began, 1)
-    show("interactions", quick=given.quick, criteria=criteria, seconds=seconds, regimes=found)
+    show(
+        "interactions",
+        quick=given.quick,
+        criteria=criteria,
+        seconds=seconds,
+        regimes=found,
+        scan=memory,
+    )
 
 
 if __name__ == "__main__":
