@@ -7,11 +7,13 @@ import json
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from threading import Timer
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -55,19 +57,27 @@ def genodl(*arguments: object) -> Run:
     return weighed("-m", "genodl", *arguments)
 
 
-def weighed(*arguments: object) -> Run:
-    """Run Python in a process of its own; raise where it fails."""
+def weighed(*arguments: object, limit: float | None = None) -> Run:
+    """Run Python in a process of its own; raise where it fails, and end it after so many seconds.
+
+    What was ended has printed nothing, and its costs are lower bounds.
+    """
     command = [sys.executable, *map(str, arguments)]
     with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
         began = time.perf_counter()
         process = subprocess.Popen(command, cwd=ROOT, stdout=stdout, stderr=stderr)
+        alarm = Timer(limit or 0, process.kill)
+        if limit:
+            alarm.start()
         # wait4 tells the use of this one child, where getrusage would mix all children
         _, status, usage = os.wait4(process.pid, 0)
+        alarm.cancel()
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
+        ended = bool(limit) and process.returncode == -signal.SIGKILL
         stdout.seek(0)
         stderr.seek(0)
-        if process.returncode != 0:
+        if process.returncode != 0 and not ended:
             raise RuntimeError(f"exit {process.returncode} from {command}:\n{stderr.read()}")
         unit = 1 if sys.platform == "darwin" else 1024
         cpu = usage.ru_utime + usage.ru_stime
