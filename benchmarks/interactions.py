@@ -23,10 +23,11 @@ from scipy import stats
 
 import genodl as gd
 from genodl.config import DiscoverConfig
+from genodl.pipeline.candidates import screen
 from genodl.pipeline.discovery import untracked
 from genodl.pipeline.interact import interact, panel
 from genodl.pipeline.interactions import interactions
-from genodl.pipeline.learn import Deep, screen, sparse
+from genodl.pipeline.learn import Deep, sparse
 from genodl.pipeline.study import prepare
 
 SAMPLES, VARIANTS, CONTIG, NEIGHBOURS_R = 1200, 600, 20, 0.9

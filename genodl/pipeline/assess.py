@@ -14,9 +14,10 @@ from scipy import stats
 
 from genodl.cohort.presence import VARIANTS
 from genodl.pipeline.background import contigs, put_back
+from genodl.pipeline.candidates import Candidates, columns_of, offsets_of, steps_of
 from genodl.pipeline.condition import given_stronger, orthonormal
 from genodl.pipeline.kin import along, share_of, widen
-from genodl.pipeline.learn import Candidates, Deep, Linear
+from genodl.pipeline.learn import Deep, Linear
 from genodl.pipeline.partners import modifiers, told_products
 from genodl.pipeline.study import Study
 from genodl.rank.classes import join_classes
@@ -153,7 +154,7 @@ def fits_of(
 ) -> Fits:
     """What the kernel needs of one target, padded: a path over `candidates`, tested on one."""
     target = study.targets[number]
-    offsets = np.cumsum([0, *(2 * c.values.shape[2] for c in candidates)])
+    offsets = offsets_of(candidates)
     index = next(i for i, c in enumerate(candidates) if c.modality == modality)
     mine, count = candidates[index], candidates[index].values.shape[2]
     here = (linear.selected >= offsets[index]) & (linear.selected < offsets[index + 1])
@@ -163,9 +164,10 @@ def fits_of(
     features = np.zeros((len(places), width), np.float32)
     proxies = np.zeros((len(places), width), np.float32)
     if len(selected):
-        column, channel = selected % count, selected // count
+        column = selected % count
+        values = columns_of(mine, selected, steps_of(study, mine, selected))
         held_out = coefficients[study.folded.fold].astype(np.float32)
-        features[:, : len(column)] = mine.values[channel, :, column].T * held_out
+        features[:, : len(column)] = values * held_out
         proxies[:, : len(column)] = mine.values[0][:, column]
     prediction = linear.prediction[places, study.folded.fold]
     residual = (target.marginal - prediction) * target.known

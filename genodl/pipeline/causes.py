@@ -10,9 +10,10 @@ import pandas as pd
 
 from genodl.pipeline.assess import fits_of
 from genodl.pipeline.background import contigs
+from genodl.pipeline.candidates import Candidates
 from genodl.pipeline.condition import LEAD, orthonormal
 from genodl.pipeline.kin import along, share_of
-from genodl.pipeline.learn import Candidates, Deep, Linear
+from genodl.pipeline.learn import Deep, Linear
 from genodl.pipeline.study import Study
 from genodl.rank.credible import attributed_share, credible_set, evidence, freed, posterior
 from genodl.rank.resemblance import Kin, variance_ratio

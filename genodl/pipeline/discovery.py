@@ -16,6 +16,7 @@ from genodl.errors import InputError
 from genodl.pipeline.annotation import Annotation, AnyPath, annotation
 from genodl.pipeline.assess import attribution_test
 from genodl.pipeline.background import backgrounds, stacked
+from genodl.pipeline.candidates import Candidates, screen
 from genodl.pipeline.causes import with_credible
 from genodl.pipeline.found import Found
 from genodl.pipeline.genelevel import GeneLevel, gene_level, members_of, with_branches
@@ -23,7 +24,7 @@ from genodl.pipeline.interact import Panel, interact, panel
 from genodl.pipeline.interactions import interactions
 from genodl.pipeline.kin import kin
 from genodl.pipeline.knock import Groups, cliques, from_knockoffs, groups
-from genodl.pipeline.learn import Candidates, Deep, Linear, screen, sparse
+from genodl.pipeline.learn import Deep, Linear, sparse
 from genodl.pipeline.networks import deepen
 from genodl.pipeline.permute import from_permutations
 from genodl.pipeline.predict import assessed, predictions

@@ -3,45 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from genodl.config import DiscoverConfig
+from genodl.pipeline.candidates import Candidates, Stepped, columns_of, offsets_of, steps_of
 from genodl.pipeline.study import Study
-from genodl.screen.marginal import Screen, keep_best, scan
 from genodl.screen.sparse import sparse_path
 from genodl.train.ensemble import Ensemble
 
 Track = Callable[[Iterable, str, int], Iterable]
-
-
-class Candidates(NamedTuple):
-    """The markers that any training fold passed on, of one modality.
-
-    Attributes
-    ----------
-    modality : name
-    markers : int, (candidates,), column in the modality, ascending
-    values : float32, (2, places, candidates), channels
-    features : int, (most, folds, 1 + inner, targets), candidate feature of each training fold and
-        target, best first, numbered channel * candidates + candidate, -1 where there are fewer;
-        the first view is the whole training fold, each other leaves out one inner group
-    strength : float32, the same shape, |z| of the screen
-    marginal : float32, (markers, targets), z of the additive channel over all samples
-    slope : float32, (markers,), standard deviation of each marker in its own unit
-    """
-
-    modality: str
-    markers: np.ndarray
-    values: np.ndarray
-    features: np.ndarray
-    strength: np.ndarray
-    marginal: np.ndarray
-    scale: np.ndarray
 
 
 class Linear(NamedTuple):
@@ -141,58 +115,35 @@ class Deep(NamedTuple):
     ensemble: Ensemble | None
 
 
-def screen(study: Study, modality: str, config: DiscoverConfig, track: Track) -> Candidates:
-    """Scan every marker in every training fold of every target, and keep the best features."""
-    residuals = _training_residuals(study)
-    shape, targets = _views(study), len(study.targets)
-    used = residuals.shape[1]
-    whole = np.stack([t.marginal for t in study.targets], axis=1)
-    columns = jnp.asarray(np.concatenate([residuals, whole], axis=1))
-    markers = study.cohort.modalities[modality].n_vars
-    marginal = np.zeros((markers, targets), np.float32)
-    scale = np.zeros(markers, np.float32)
-
-    def scores() -> Iterator[tuple[int, np.ndarray]]:
-        blocks = study.blocks(modality)
-        for start, width, channels in track(blocks, f"screening {modality}", markers):
-            z = np.asarray(scan(channels, columns))[:, :width]
-            marginal[start : start + width] = z[0, :, used:]
-            scale[start : start + width] = np.asarray(channels.scale)[:width]
-            yield start, z[:, :, :used]
-
-    best = keep_best(scores(), markers=markers, most=config.candidates)
-    chosen, features = _renumber(best, markers)
-    return Candidates(
-        modality,
-        chosen,
-        _channels_of(study, modality, chosen),
-        features.reshape(-1, *shape, targets),
-        np.abs(best.z).reshape(-1, *shape, targets),
-        marginal,
-        scale,
-    )
-
-
 def sparse(
     study: Study, candidates: Sequence[Candidates], number: int, config: DiscoverConfig
 ) -> Linear:
     """The sparse path of one target in each fold, over one modality or several jointly."""
     target, folds = study.targets[number], len(study.folded.rows)
-    offsets = np.cumsum([0, *(2 * c.values.shape[2] for c in candidates)])
+    offsets = offsets_of(candidates)
     most = max(config.candidates // len(candidates), 1)
 
     def columns(k: int, view: int) -> np.ndarray:
-        lists = [c.features[:most, k, view, number] for c in candidates]
-        pairs = zip(lists, offsets, strict=False)
-        return np.concatenate([f[f >= 0] + offset for f, offset in pairs])
+        pairs = zip(candidates, offsets, strict=False)
+        return np.concatenate([c.wanted(most, k, view, number) + offset for c, offset in pairs])
+
+    lists = [
+        [columns(k, view) for view in range(1 + len(np.unique(inner[inner >= 0])))]
+        for k, inner in enumerate(study.folded.inner)
+    ]
+    every = np.unique(np.concatenate([each for views in lists for each in views]))
+    stepped = [
+        steps_of(study, c, every[(every >= low) & (every < high)] - low)
+        for c, low, high in zip(candidates, offsets, offsets[1:], strict=False)
+    ]
 
     def fit(k: int) -> tuple[np.ndarray, ...]:
         train = np.flatnonzero(target.known & (study.folded.fold != k))
         group = study.folded.inner[k][train]
-        lists = [columns(k, view) for view in range(2 + group.max())]
-        features, seen = lists[0], np.unique(np.concatenate(lists))
-        values = _columns_of(candidates, offsets, seen)
-        first, *others = (np.searchsorted(seen, each) for each in lists)
+        mine = lists[k][: 2 + group.max()]
+        features, seen = mine[0], np.unique(np.concatenate(mine))
+        values = _columns_of(candidates, offsets, seen, stepped)
+        first, *others = (np.searchsorted(seen, each) for each in mine)
         found = sparse_path(
             values[train],
             target.residual[train, k].astype(float),
@@ -221,48 +172,18 @@ def sparse(
     return Linear(selected, coefficients, prediction.astype(np.float32), inner, views=views)
 
 
-def _views(study: Study) -> tuple[int, int]:
-    """Training folds, and the views of each: all of it, and less each inner group."""
-    inner = study.folded.inner
-    return len(inner), 2 + int(inner.max())
-
-
-def _training_residuals(study: Study) -> np.ndarray:
-    """(places, folds * views * targets), 0 where a row is left out; targets run fastest."""
-    inner, (folds, views) = study.folded.inner, _views(study)
-    stacked = np.stack([t.residual for t in study.targets], axis=2)
-    columns = np.zeros((len(inner[0]), folds, views, len(study.targets)), np.float32)
-    for k in range(folds):
-        for view in range(views):
-            seen = (inner[k] >= 0) & (inner[k] != view - 1)
-            columns[:, k, view] = stacked[:, k] * seen[:, None]
-    return columns.reshape(len(columns), -1)
-
-
-def _renumber(best: Screen, markers: int) -> tuple[np.ndarray, np.ndarray]:
-    """The markers any residual kept, and its features in their numbering."""
-    chosen = np.unique(best.feature[best.feature >= 0] % markers)
-    place = np.searchsorted(chosen, best.feature % markers)
-    features = np.where(best.feature >= 0, place + best.feature // markers * len(chosen), -1)
-    return chosen, features
-
-
-def _channels_of(study: Study, modality: str, chosen: np.ndarray) -> np.ndarray:
-    """Channels, (2, places, chosen), of some markers."""
-    values = np.zeros((2, len(study.basis), len(chosen)), np.float32)
-    for start, width, channels in study.blocks(modality):
-        low, high = np.searchsorted(chosen, [start, start + width])
-        values[:, :, low:high] = np.asarray(channels.values)[:, :, chosen[low:high] - start]
-    return values
-
-
 def _columns_of(
-    candidates: Sequence[Candidates], offsets: np.ndarray, features: np.ndarray
+    candidates: Sequence[Candidates],
+    offsets: np.ndarray,
+    features: np.ndarray,
+    stepped: Sequence[Stepped],
 ) -> np.ndarray:
     """Channels, (places, features), of some features, numbered through all modalities."""
-    parts = []
-    for c, low, high in zip(candidates, offsets, offsets[1:], strict=False):
-        mine = features[(features >= low) & (features < high)] - low
-        channel, column = np.divmod(mine, c.values.shape[2])
-        parts.append(c.values[channel[None], np.arange(c.values.shape[1])[:, None], column[None]])
-    return np.concatenate(parts, axis=1)
+    parts = zip(candidates, offsets, offsets[1:], stepped, strict=False)
+    return np.concatenate(
+        [
+            columns_of(c, features[(features >= low) & (features < high)] - low, steps)
+            for c, low, high, steps in parts
+        ],
+        axis=1,
+    )

@@ -11,7 +11,8 @@ import numpy as np
 
 from genodl.attribute import integrated_gradients
 from genodl.config import DiscoverConfig
-from genodl.pipeline.learn import Attributed, Candidates, Deep, Linear, Part
+from genodl.pipeline.candidates import Candidates
+from genodl.pipeline.learn import Attributed, Deep, Linear, Part
 from genodl.pipeline.study import Study
 from genodl.rank.stability import selects
 from genodl.train.ensemble import Ensemble, fit_ensemble

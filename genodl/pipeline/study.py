@@ -19,7 +19,7 @@ from genodl.cohort.structure import principal_components
 from genodl.cohort.survival import survival as read_survival
 from genodl.config import DiscoverConfig
 from genodl.errors import InputError
-from genodl.screen.channels import WINSOR, Channels, covariate_projection, encode
+from genodl.screen.channels import WINSOR, Channels, covariate_projection, encode, steps
 from genodl.screen.layout import Folded, lay_folds
 from genodl.screen.residual import LEAST_TRAINING_ROWS, Target, permuted, targets
 from genodl.values import MISSING, Cohort, Loss, Phenotype
@@ -69,6 +69,14 @@ class Study:
         dosage = np.full((len(markers), size), np.nan, np.float32)
         dosage[:, : chosen.shape[1]] = chosen
         return encode(self.folded.lay(dosage), self.folded.present, self.basis, WINSOR)
+
+    def steps(self, modality: str, columns: np.ndarray, level: np.ndarray) -> np.ndarray:
+        """Markers cut at some of their quantiles, (places, columns), see `channels.steps`."""
+        markers = self.cohort.modalities[modality]
+        chosen, place = np.unique(columns, return_inverse=True)
+        values = as_float(markers, chosen, variants=modality == VARIANTS)[:, place]
+        laid = self.folded.lay(values)
+        return steps(laid, self.folded.present, self.basis, level)
 
 
 def as_float(markers: AnnData, columns: slice | np.ndarray, *, variants: bool) -> np.ndarray:

@@ -11,6 +11,8 @@ import numpy as np
 
 MINIMAL_CARRIERS = 10.0  # effective samples that must carry the second channel
 WINSOR = 4.0  # standard deviations, for the square of a heavy-tailed input
+STEPS = tuple(step / 10 for step in range(1, 10))  # quantiles at which a continuous input is cut
+LEAST_SIDE = 0.025  # share of the samples on either side of a step
 
 
 class Channels(NamedTuple):
@@ -71,6 +73,40 @@ def encode(dosage: jax.Array, present: jax.Array, basis: jax.Array, clip: float)
     left = (values**2).sum(1) / rows
     active = jnp.stack([first, second]) & (left > 1e-2)
     return Channels(values * active[:, None, :], active, scale)
+
+
+def steps(
+    values: np.ndarray, present: np.ndarray, basis: np.ndarray, level: np.ndarray
+) -> np.ndarray:
+    """Whether a continuous input is above one of its quantiles, freed of the covariates.
+
+    A threshold or a saturating response is a sum of a few steps, where a line and a square are two
+    thirds of it.
+
+    Parameters
+    ----------
+    values : float32, (samples, columns), nan = missing
+    present : float32, (samples,), 0 marks a padding row
+    basis : float32, (samples, rank), orthonormal covariates
+    level : int, (columns,), which of `STEPS` each column is cut at
+
+    Returns
+    -------
+    float32, (samples, columns), variance 1 before the covariates are taken out; 0 where nearly all
+    samples are on one side. Missing values take the mean
+    """
+    known = np.isfinite(values) & (present[:, None] > 0)
+    found = np.zeros(values.shape, np.float64)
+    for one in np.unique(level):
+        mine = np.flatnonzero(level == one)
+        column = np.where(known[:, mine], values[:, mine], np.nan)
+        found[:, mine] = column > np.nanquantile(column, STEPS[one], axis=0)
+    share = found.sum(0, where=known) / np.maximum(known.sum(0), 1)
+    found = np.where(known, found - share, 0)
+    told = np.minimum(share, 1 - share) >= LEAST_SIDE
+    scale = np.sqrt((found**2).sum(0) / present.sum())
+    found = np.where(told, found / np.maximum(scale, 1e-12), 0)
+    return (found - basis @ (basis.T @ found)).astype(np.float32)
 
 
 def _standardise(

@@ -11,8 +11,9 @@ from anndata import AnnData
 from numpy.testing import assert_allclose, assert_array_equal
 
 from genodl.config import DiscoverConfig
-from genodl.pipeline import learn
-from genodl.pipeline.learn import Candidates, Linear, screen, sparse
+from genodl.pipeline import candidates, learn
+from genodl.pipeline.candidates import Candidates, screen
+from genodl.pipeline.learn import Linear, sparse
 from genodl.pipeline.study import Study, prepare
 from genodl.values import Cohort
 
@@ -162,21 +163,57 @@ def test_noise_would_be_selected_if_the_inner_screens_saw_all_rows(drawn):
 
 
 def test_several_modalities_are_fitted_jointly(study, screened):
-    first = screened._replace(modality="first")
     half = len(screened.markers)
     noise = np.random.default_rng(0).standard_normal(screened.values.shape).astype(np.float32)
-    second = screened._replace(modality="second", values=noise)
-    joint = sparse(study, [first, second], 0, replace(CONFIG, candidates=80))
+    second = screened._replace(values=noise)
+    joint = sparse(study, [screened, second], 0, replace(CONFIG, candidates=80))
     assert_array_equal(np.unique(joint.selected) == joint.selected, True)
     share = np.abs(joint.coefficients)[:, joint.selected < 2 * half].sum()
     assert share > 0.8 * np.abs(joint.coefficients).sum()
 
 
 def test_views_are_the_training_fold_and_itself_less_each_inner_group(study):
-    columns = learn._training_residuals(study).reshape(len(study.folded.fold), 6, 6)
+    columns = candidates._training_residuals(study).reshape(len(study.folded.fold), 6, 6)
     residual = study.targets[0].residual
     for k in range(6):
         inner = study.folded.inner[k]
         for view in range(6):
             seen = (inner >= 0) & (inner != view - 1)
             assert_array_equal(columns[:, k, view], np.where(seen, residual[:, k], 0))
+
+
+def test_a_path_follows_a_threshold_of_expression_by_steps(monkeypatch):
+    rng = np.random.default_rng(21)
+    expression = rng.standard_normal((1200, 40)).astype(np.float32)
+    signal = 2.0 * (expression[:, 5] > 0.7) - 2.0 * (expression[:, 8] > 0.3)
+    samples = pd.DataFrame(
+        {"response": signal + rng.standard_normal(1200)}, index=[f"S{i}" for i in range(1200)]
+    )
+    markers = AnnData(expression, obs=samples[[]].copy())
+    study = prepare(Cohort({"expression": markers}, samples), ["response"], [], CONFIG)
+    screened = screen(study, "expression", CONFIG, untracked)
+
+    def error() -> float:
+        held = sparse(study, [screened], 0, CONFIG).prediction
+        place = np.arange(len(held))
+        left = study.targets[0].marginal - held[place, study.folded.fold]
+        return float(np.var(left[study.targets[0].known]))
+
+    stepped = error()
+    monkeypatch.setattr(candidates, "BENT", 0)
+    bent = error()
+    # a line and a square leave a third of the signal of variance 1.6, the noise has variance 1
+    assert bent > 1.35
+    assert stepped < 1.2
+
+
+def test_variants_have_no_steps_and_other_markers_have_those_of_the_best(screened):
+    assert screened.channels == 2
+    count = screened.values.shape[2]
+    assert screened.wanted(40, 0, 0, 0).max() < 2 * count
+    other = screened._replace(modality="expression")
+    found = other.wanted(3, 0, 0, 0)
+    best = screened.features[:3, 0, 0, 0]
+    assert_array_equal(found[:3], best)
+    assert set(found[3:] % count) == set(best % count)
+    assert len(found) == 3 + 9 * len(set(best % count))

@@ -11,7 +11,8 @@ from anndata import AnnData
 from numpy.testing import assert_allclose, assert_array_equal
 
 from genodl.config import DiscoverConfig
-from genodl.pipeline.learn import Candidates, Deep, Linear, Part, screen
+from genodl.pipeline.candidates import Candidates, screen
+from genodl.pipeline.learn import Deep, Linear, Part
 from genodl.pipeline.networks import _inputs, deepen
 from genodl.pipeline.study import Study, prepare
 from genodl.values import Cohort

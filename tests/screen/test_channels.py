@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from genodl.screen.channels import WINSOR, Channels, covariate_projection, encode
+from genodl.screen.channels import STEPS, WINSOR, Channels, covariate_projection, encode, steps
 
 
 def encoded(
@@ -134,3 +134,44 @@ def test_covariates_that_repeat_others_are_left_out_of_the_basis():
     assert basis.shape == (50, 3)
     assert_allclose(basis.T @ basis, np.eye(3), atol=1e-6)
     assert_allclose(basis @ (basis.T @ repeated), repeated, atol=1e-5)
+
+
+def cut(values: np.ndarray, level: int, *, covariates: np.ndarray | None = None) -> np.ndarray:
+    """One column cut at a quantile."""
+    design = np.ones((len(values), 1)) if covariates is None else covariates
+    present = np.ones(len(values), np.float32)
+    column = np.asarray(values, np.float32)[:, None]
+    return steps(column, present, covariate_projection(design), np.array([level]))[:, 0]
+
+
+def test_a_step_tells_the_samples_above_its_quantile():
+    assert STEPS[7] == 0.8
+    # two of ten are above: mean 0.2, standard deviation 0.4
+    assert_allclose(cut(np.arange(10.0), 7), [-0.5] * 8 + [2.0] * 2, rtol=1e-5)
+
+
+def test_steps_are_the_same_of_any_rising_function_of_the_input():
+    values = np.random.default_rng(10).standard_normal(200)
+    for level in range(len(STEPS)):
+        assert_array_equal(cut(values, level), cut(np.exp(values), level))
+
+
+def test_a_step_that_nearly_all_samples_are_below_of_is_nothing():
+    mutated = (np.arange(100) < 2).astype(float)
+    for level in range(len(STEPS)):
+        assert_array_equal(cut(mutated, level), 0)
+
+
+def test_a_missing_input_takes_the_mean_of_its_step():
+    values = np.arange(10.0)
+    values[4] = np.nan
+    found = cut(values, 4)
+    assert found[4] == pytest.approx(0, abs=1e-6)
+    assert_allclose(found[[0, 9]], [found.min(), found.max()])
+
+
+def test_steps_are_free_of_the_covariates():
+    rng = np.random.default_rng(11)
+    covariates = np.column_stack([np.ones(300), rng.standard_normal(300)])
+    found = cut(covariates[:, 1] + rng.standard_normal(300), 4, covariates=covariates)
+    assert_allclose(covariates.T @ found, 0, atol=1e-3)
