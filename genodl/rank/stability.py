@@ -13,7 +13,8 @@ def selects(size: np.ndarray) -> np.ndarray:
     """Which inputs a network selects, bool, of the shape of `size`.
 
     A dense network attributes something to every input; it selects those whose mean absolute
-    attribution stands out from the others', by more than three robust standard deviations.
+    attribution stands out from the others', by more than three robust standard deviations, and is
+    more than an equal share: in a sparse network most have next to none.
 
     Parameters
     ----------
@@ -21,7 +22,7 @@ def selects(size: np.ndarray) -> np.ndarray:
     """
     middle = np.median(size, axis=-1, keepdims=True)
     spread = stats.median_abs_deviation(size, axis=-1, scale="normal")[..., None]
-    return (size > middle + OUTLYING * spread) & (size > 0)
+    return (size > middle + OUTLYING * spread) & (size > size.mean(axis=-1, keepdims=True))
 
 
 def share_selected(votes: np.ndarray, near: np.ndarray) -> np.ndarray:

@@ -29,6 +29,11 @@ def test_a_network_selects_what_stands_out_of_its_attributions():
     assert not selects(np.zeros((1, 4))).any()
 
 
+def test_in_a_sparse_network_more_than_an_equal_share_is_asked_for():
+    size = np.array([0, 0, 0, 0, 0, 0.1, 0.2, 3, 4, 0])
+    assert np.flatnonzero(selects(size)).tolist() == [7, 8]
+
+
 def test_the_rank_correlation_of_halves_is_that_worked_by_hand():
     # ranks 1 2 3 4 and 1 2 4 3: 1 - 6 * 2 / (4 * 15)
     halves = np.array([[1.0, 0, 5, 6, 9], [0.1, 0, 0.2, 0.7, 0.4]])
