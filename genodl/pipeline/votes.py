@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from genodl.cohort.presence import VARIANTS
-from genodl.pipeline.learn import Attributed, Candidates, Deep, Linear
+from genodl.pipeline.candidates import Candidates, columns_of, steps_of
+from genodl.pipeline.learn import Attributed, Deep, Linear
 from genodl.pipeline.study import Study
 from genodl.rank.stability import rank_correlation, share_selected
 from genodl.rank.test import PROXY_R2
@@ -140,8 +141,9 @@ def _by_folds(study: Study, mine: Candidates, linear: Linear, deep: Deep, number
     target, fold = study.targets[number], study.folded.fold
     residual = target.residual[np.arange(len(fold)), fold] * target.known
     halves = np.stack([residual * (fold % 2 == h) for h in (0, 1)])
-    channel, column = divmod(linear.selected, mine.values.shape[2])
-    told = [(mine.markers[column], mine.values[channel, :, column].T * linear.coefficients[fold])]
+    values = columns_of(mine, linear.selected, steps_of(study, mine, linear.selected))
+    column = mine.markers[linear.selected % mine.values.shape[2]]
+    told = [(column, values * linear.coefficients[fold])]
     products = deep.products.attribution.get(mine.modality)
     if products is not None:
         told.append((products.columns, products.values))

@@ -11,7 +11,7 @@ from anndata import AnnData
 from numpy.testing import assert_allclose, assert_array_equal
 
 from genodl.config import DiscoverConfig
-from genodl.pipeline import candidates, learn
+from genodl.pipeline import candidates
 from genodl.pipeline.candidates import Candidates, screen
 from genodl.pipeline.learn import Linear, sparse
 from genodl.pipeline.study import Study, prepare

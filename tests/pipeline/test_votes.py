@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from genodl.pipeline.learn import Attributed, Candidates, Deep, Linear, Part
+from genodl.pipeline.candidates import Candidates
+from genodl.pipeline.learn import Attributed, Deep, Linear, Part
 from genodl.pipeline.votes import agreement, with_stability
 from genodl.screen.layout import Folded
 
@@ -31,6 +32,8 @@ def study_of(modality: str) -> SimpleNamespace:
         cohort=SimpleNamespace(modalities={modality: SimpleNamespace(var_names=var)}),
         folded=Folded(np.arange(PLACES).reshape(FOLDS, WIDTH)),
         targets=(target,),
+        basis=np.zeros((PLACES, 0)),
+        steps=lambda modality, markers, number: 1.0 * (VALUES[0][:, markers] > number),
     )
 
 
@@ -124,6 +127,14 @@ def test_halves_of_the_folds_are_compared_by_the_covariance_of_path_and_products
     assert agreed["between"] == "folds"
     assert agreed["loci"] == 3
     assert agreed["correlation"] == pytest.approx(np.corrcoef(*rank)[0, 1])
+
+
+def test_steps_of_a_marker_are_of_its_locus():
+    # the channels 2 and 3 are the steps above 0 and 1 of a marker: of 0, 2 and 4 here
+    linear = path([[1.0, 2, 3]] * FOLDS, [10, 12, 19])
+    found, agreed = told("expression", linear, deep_of("expression"))
+    assert found.tolist() == [1, 1, 1, 1, 1]
+    assert (agreed["between"], agreed["loci"]) == ("folds", 3)
 
 
 def test_halves_of_the_networks_are_compared_where_these_have_a_say():
