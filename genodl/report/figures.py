@@ -179,7 +179,7 @@ def halves_words(halves: dict[str, Any]) -> str:
     loci = f"{number(halves.get('loci')):,.0f}"
     between = f"two disjoint halves of the {halves.get('between')}"
     if halves.get("between") != "networks":
-        between += ", as no network has a say"
+        between += ", by sparse path and products"
     if halves.get("correlation") is None:
         return f"The {loci} loci with an attribution have no rank correlation between {between}."
     return f"Rank correlation of {loci} loci between {between}: {decimal(halves['correlation'])}."

@@ -132,8 +132,7 @@ def test_halves_are_told_with_what_they_are_halves_of():
     said = figures.halves_words(told)
     assert said == "Rank correlation of 12 loci between two disjoint halves of the networks: 0.88."
     folds = figures.halves_words({**told, "between": "folds"})
-    assert "halves of the folds, as no network has a say, : " not in folds
-    assert "halves of the folds, as no network has a say: 0.88." in folds
+    assert "halves of the folds, by sparse path and products: 0.88." in folds
     nothing = figures.halves_words({"between": "folds", "correlation": None, "loci": 0})
     assert "have no rank correlation" in nothing
 
