@@ -91,7 +91,7 @@ def _loci(
     names = [m if n == 1 else f"{c}:{int(s)}-{int(e)}" for m, c, s, e, n in spans]
     return pd.DataFrame(
         {
-            "locus": names,
+            "locus": _told_apart(names),
             "contig": contig,
             "start": pd.array(start, dtype="Float64").astype("Int64"),
             "end": pd.array(end, dtype="Float64").astype("Int64"),
@@ -101,6 +101,13 @@ def _loci(
             "p_value": np.exp(log_p),
         }
     )
+
+
+def _told_apart(names: list[str]) -> pd.Series:
+    """Names of loci, a number behind those that repeat: clumps of one contig can share both ends."""
+    found = pd.Series(names, dtype=object)
+    again = found.groupby(found).cumcount()
+    return found.where(again == 0, found + "-" + (again + 1).astype(str))
 
 
 def _ordered(
