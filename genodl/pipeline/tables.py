@@ -104,7 +104,7 @@ def _loci(
 
 
 def _told_apart(names: list[str]) -> pd.Series:
-    """Names of loci, a number behind those that repeat: clumps of one contig can share both ends."""
+    """Names of loci, with a number where clumps share both ends."""
     found = pd.Series(names, dtype=object)
     again = found.groupby(found).cumcount()
     return found.where(again == 0, found + "-" + (again + 1).astype(str))
