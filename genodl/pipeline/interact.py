@@ -10,7 +10,7 @@ from genodl.cohort.presence import VARIANTS
 from genodl.cohort.structure import prune
 from genodl.config import DiscoverConfig
 from genodl.pipeline.learn import Attributed, Linear, Part, Proposal
-from genodl.pipeline.partners import partners
+from genodl.pipeline.partners import carried, partners
 from genodl.pipeline.study import Study
 from genodl.screen.pairs import bound, certain, count, propose, shortlist
 from genodl.screen.sparse import SparseFit, sparse_path
@@ -54,8 +54,8 @@ class Panel(NamedTuple):
 
     @property
     def partners(self) -> np.ndarray:
-        """The covariates, float32, (places, partners); none where no products are scanned."""
-        return self.values[:, self.markers :] if self.markers else self.values[:, :0]
+        """The covariates whose products are tested too, float32, (places, partners)."""
+        return carried(self.values[:, self.markers :] if self.markers else self.values[:, :0])
 
     def key(self, column: int) -> tuple[str, int]:
         """Modality, and column in the modality, of a column of the panel."""

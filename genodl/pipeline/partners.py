@@ -9,7 +9,7 @@ import numpy as np
 from genodl.config import DiscoverConfig
 from genodl.pipeline.condition import orthonormal
 from genodl.pipeline.study import Study
-from genodl.rank.test import Fits
+from genodl.rank.test import PRODUCT_CARRIERS, Fits
 
 TOLD = 4.0  # |z| of a product of a lead and a covariate that casts a shadow on its neighbours
 
@@ -32,6 +32,12 @@ def partners(study: Study, config: DiscoverConfig) -> tuple[list[str], np.ndarra
     spread = np.maximum(values[present].std(0), 1e-12)
     centred = np.where(present[:, None], values - values[present].mean(0), 0)
     return names, (centred / spread).astype(np.float32)
+
+
+def carried(partners: np.ndarray) -> np.ndarray:
+    """The partners, (places, partners), less levels of fewer samples than must carry a product."""
+    carriers = (partners**2).sum(0) ** 2 / np.maximum((partners**4).sum(0), 1e-30)
+    return partners[:, carriers >= PRODUCT_CARRIERS]
 
 
 def modifiers(study: Study, partners: np.ndarray) -> dict[str, jax.Array]:

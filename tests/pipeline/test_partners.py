@@ -7,7 +7,7 @@ import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 
 from genodl.pipeline.condition import orthonormal
-from genodl.pipeline.partners import told_products
+from genodl.pipeline.partners import carried, told_products
 from genodl.rank.test import Fits
 
 
@@ -38,6 +38,12 @@ def test_a_bend_along_the_covariate_is_no_product():
     lead = (partners + 0.5 * rng.standard_normal((1000, 1))).astype(np.float32)
     residual = partners[:, 0] ** 2 - 1 + 0.3 * rng.standard_normal(1000)
     assert told_products(lead, fits(residual, partners)).shape == (1000, 0)
+
+
+def test_a_level_of_few_samples_is_no_partner():
+    level = (np.arange(1000)[:, None] < [40, 300]).astype(np.float32)
+    partners = (level - level.mean(0)) / level.std(0)
+    assert_array_equal(carried(partners), partners[:, [1]])
 
 
 def test_without_covariates_nothing_is_told():
