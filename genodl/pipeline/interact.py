@@ -16,7 +16,8 @@ from genodl.screen.pairs import bound, certain, count, propose, shortlist
 from genodl.screen.sparse import SparseFit, sparse_path
 
 COVARIATES = "covariates"
-PRUNE_R2 = (0.5, 0.35, 0.2, 0.1)  # the first that leaves few enough variants
+PRUNE_R2 = (0.8, 0.5, 0.35, 0.2, 0.1)  # the first that leaves few enough variants
+FINE = 10_000  # variants beyond which thinning begins at the second
 
 
 class Panel(NamedTuple):
@@ -143,8 +144,9 @@ def _kept(study: Study, name: str, most: int, config: DiscoverConfig) -> np.ndar
     """At most so many columns of a modality, variants thinned for LD."""
     modality = study.cohort.modalities[name]
     kept = np.arange(modality.n_vars)
-    for r2 in PRUNE_R2 if name == VARIANTS else ():
-        if r2 < PRUNE_R2[0] and len(kept) <= most:
+    limits = PRUNE_R2[1:] if len(kept) > FINE else PRUNE_R2
+    for r2 in limits if name == VARIANTS else ():
+        if r2 < limits[0] and len(kept) <= most:
             break
         kept = prune(
             np.asarray(modality.X),
