@@ -32,7 +32,7 @@ class Candidates(NamedTuple):
         2 and above are steps, see `Candidates.channels`
     strength : float32, the same shape, |z| of the screen
     marginal : float32, (markers, targets), z of the additive channel over all samples
-    slope : float32, (markers,), standard deviation of each marker in its own unit
+    scale : float32, (markers,), standard deviation of each marker in its own unit
     """
 
     modality: str

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
@@ -32,6 +33,7 @@ from genodl.pipeline.study import Study, prepare
 from genodl.pipeline.tables import neighbours, rank
 from genodl.pipeline.votes import agreement, with_stability
 from genodl.rank.calibration import inflation, self_check
+from genodl.rank.resemblance import Kin
 from genodl.screen.residual import Target
 from genodl.values import Cohort
 
@@ -98,7 +100,6 @@ def discover(
     scanned = panel(study, config)
     joint, own, deeps = _learn(study, candidates, scanned, config, track)
     among = kin(study, config.group)
-    tables: list[dict[str, pd.DataFrame]] = [{} for _ in study.families]
     near = {
         c.modality: neighbours(study, c.modality, config)
         for c in track(candidates, "finding neighbours in LD", len(candidates))
@@ -107,22 +108,8 @@ def discover(
     if config.null == "knockoff":
         grouped = {m: groups(study, m, close) for m, close in near.items()}
         near = {m: cliques(each.group) for m, each in grouped.items()}
-    for c in candidates:
-        mine, close = own[c.modality], near[c.modality]
-        tested = attribution_test(
-            study,
-            candidates,
-            mine,
-            joint,
-            deeps,
-            modality=c.modality,
-            near=close,
-            kin=among,
-            partners=scanned.partners,
-            track=track,
-        )
-        for table, found in zip(tables, tested, strict=True):
-            table[c.modality] = found
+    parts = (candidates, own, joint, deeps, near, among)
+    tables = _tested(study, *parts, partners=scanned.partners, track=track)
     ranked = [
         rank(study.targets[family[0]].name, table, near, study)
         for family, table in zip(study.families, tables, strict=True)
@@ -155,6 +142,39 @@ def discover(
         each = zip(joint, deeps, level.tests, strict=True)
         deeps = [with_branches(study, i, *parts) for i, parts in enumerate(each)]
     return _found(study, config, covariates, ranked, scanned, joint, deeps, level, steady)
+
+
+def _tested(
+    study: Study,
+    candidates: list[Candidates],
+    own: dict[str, list[Linear]],
+    joint: list[Linear],
+    deeps: list[Deep],
+    near: Mapping[str, Any],
+    among: Kin,
+    *,
+    partners: np.ndarray,
+    track: Track,
+) -> list[dict[str, pd.DataFrame]]:
+    """The tested markers of each phenotype, by modality."""
+    tables: list[dict[str, pd.DataFrame]] = [{} for _ in study.families]
+    for c in candidates:
+        mine, close = own[c.modality], near[c.modality]
+        tested = attribution_test(
+            study,
+            candidates,
+            mine,
+            joint,
+            deeps,
+            modality=c.modality,
+            near=close,
+            kin=among,
+            partners=partners,
+            track=track,
+        )
+        for table, found in zip(tables, tested, strict=True):
+            table[c.modality] = found
+    return tables
 
 
 def _modelled(config: DiscoverConfig, known: Annotation | None) -> DiscoverConfig:
