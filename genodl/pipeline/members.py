@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from genodl.cohort.presence import VARIANTS
-from genodl.pipeline.study import BLOCK, Study, as_float
+from genodl.pipeline.study import Study, as_float
 from genodl.rank.annotate import Membership
 from genodl.rank.forms import Basis, basis, products
 
+BLOCK = 2048  # markers of genes at a time
 MOST_MARKERS = 512  # of a gene; evenly along it where there are more
 
 

@@ -24,7 +24,8 @@ from genodl.screen.layout import Folded, lay_folds
 from genodl.screen.residual import LEAST_TRAINING_ROWS, Target, permuted, targets
 from genodl.values import MISSING, Cohort, Loss, Phenotype
 
-BLOCK = 2048
+BLOCK = 2048  # markers read at once
+TILE = 512  # markers that programs see at once, whatever is read at once: sums come out alike
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,20 +56,31 @@ class Study:
         return [[i for i, t in enumerate(self.targets) if t.family == f] for f in range(count)]
 
     def blocks(self, modality: str, *, size: int = BLOCK) -> Iterator[tuple[int, int, Channels]]:
-        """First marker, number of markers and channels of each block, padded to one size."""
-        markers = self.cohort.modalities[modality].n_vars
-        size = min(size, -(-markers // 128) * 128)
-        for start in range(0, markers, size):
-            stop = min(start + size, markers)
-            yield start, stop - start, self.channels(modality, slice(start, stop), size=size)
+        """First marker, number of markers and channels of each tile, padded to one width.
 
-    def channels(self, modality: str, columns: slice | np.ndarray, *, size: int) -> Channels:
+        About `size` markers are read at once, in whole tiles. The tiles are the same whatever is
+        read at once, and so is every bit of what is summed over a tile.
+        """
+        markers = self.cohort.modalities[modality]
+        width = min(TILE, -(-markers.n_vars // 128) * 128)
+        size = max(size // width, 1) * width
+        for first in range(0, markers.n_vars, size):
+            here = slice(first, min(first + size, markers.n_vars))
+            read = as_float(markers, here, variants=modality == VARIANTS)
+            for start in range(0, read.shape[1], width):
+                tile = read[:, start : start + width]
+                yield first + start, tile.shape[1], self._encoded(tile, width)
+
+    def channels(self, modality: str, columns: np.ndarray, *, size: int) -> Channels:
         """Channels of some markers, padded to `size` of them."""
         markers = self.cohort.modalities[modality]
-        chosen = as_float(markers, columns, variants=modality == VARIANTS)
-        dosage = np.full((len(markers), size), np.nan, np.float32)
-        dosage[:, : chosen.shape[1]] = chosen
-        return encode(self.folded.lay(dosage), self.folded.present, self.basis, WINSOR)
+        return self._encoded(as_float(markers, columns, variants=modality == VARIANTS), size)
+
+    def _encoded(self, values: np.ndarray, size: int) -> Channels:
+        """Channels of some markers, (samples, markers), padded to `size` of them."""
+        padded = np.full((len(values), size), np.nan, np.float32)
+        padded[:, : values.shape[1]] = values
+        return encode(self.folded.lay(padded), self.folded.present, self.basis, WINSOR)
 
     def steps(self, modality: str, columns: np.ndarray, level: np.ndarray) -> np.ndarray:
         """Markers cut at some of their quantiles, (places, columns), see `channels.steps`."""

@@ -46,17 +46,28 @@ def test_minus_one_is_a_value_where_no_dosages_are_counted():
 
 
 @pytest.mark.parametrize("modality", ["variants", "expression"])
-@pytest.mark.parametrize("size", [128, 256])
-def test_blocks_join_to_the_whole_whatever_their_size(cohort, modality, size):
+@pytest.mark.parametrize("read", [1, 256, 300, 1 << 20])
+def test_tiles_are_the_same_bytes_whatever_is_read_at_once(cohort, modality, read, monkeypatch):
     study = prepared(cohort)
     markers = study.cohort.modalities[modality].n_vars
-    ((_, _, whole),) = study.blocks(modality)
-    parts = list(study.blocks(modality, size=size))
-    assert [start for start, _, _ in parts] == list(range(0, markers, parts[0][2].scale.shape[0]))
-    assert sum(width for _, width, _ in parts) == markers
+    monkeypatch.setattr("genodl.pipeline.study.TILE", 128)
+    tiles = list(study.blocks(modality))
+    again = list(study.blocks(modality, size=read))
+    assert [start for start, _, _ in again] == list(range(0, markers, 128))
+    assert sum(width for _, width, _ in again) == markers
+    assert len({c.values.shape for _, _, c in again}) == 1  # one shape: one program
+    for (_, _, one), (_, _, other) in zip(tiles, again, strict=True):
+        assert_array_equal(one.values, other.values)
+
+
+def test_tiles_join_to_the_channels_of_all_markers(cohort, monkeypatch):
+    study = prepared(cohort)
+    markers = study.cohort.modalities["variants"].n_vars
+    whole = study.channels("variants", np.arange(markers), size=markers)
+    monkeypatch.setattr("genodl.pipeline.study.TILE", 128)
+    parts = list(study.blocks("variants"))
     joined = np.concatenate([np.asarray(c.values)[:, :, :w] for _, w, c in parts], axis=2)
-    assert_allclose(joined, np.asarray(whole.values)[:, :, :markers], rtol=1e-3, atol=1e-5)
-    assert len({c.values.shape for _, _, c in parts}) == 1  # one shape: one program
+    assert_allclose(joined, whole.values, rtol=1e-3, atol=1e-5)
 
 
 def test_channels_are_laid_as_the_phenotypes_are(cohort):
