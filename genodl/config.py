@@ -36,6 +36,8 @@ class DiscoverConfig:
     candidates : features that the screen of each training fold passes on
     network_inputs : markers a network sees
     pair_markers : markers, at most, all of whose pairwise products are scanned; 0 scans none
+    triple_markers : markers of a training fold, at most, all of whose products of three are
+        scanned: those along which the phenotype differs most in mean or spread; 0 scans none
     locus_r2, locus_window : LD (r2) and distance (bp) within which variants form one locus
     checks : permuted replicates of the self-check, shared among the phenotypes
     gene_window : bp around a gene within which a variant belongs to it
@@ -59,6 +61,7 @@ class DiscoverConfig:
     candidates: int = 300
     network_inputs: int = 96
     pair_markers: int = 20_000
+    triple_markers: int = 512
     locus_r2: float = 0.1
     locus_window: int = 3_000_000
     checks: int = 5
@@ -81,6 +84,7 @@ class DiscoverConfig:
             "candidates": (self.candidates >= 1, "at least 1"),
             "network_inputs": (self.network_inputs >= 1, "at least 1"),
             "pair_markers": (self.pair_markers >= 0, "0 or more"),
+            "triple_markers": (self.triple_markers >= 0, "0 or more"),
             "locus_r2": (0 < self.locus_r2 <= 1, "above 0 and at most 1"),
             "locus_window": (self.locus_window >= 0, "0 or more"),
             "checks": (self.checks >= 0, "0 or more"),

@@ -1,7 +1,8 @@
-"""Products of two markers, or of a marker and a covariate, that a training fold is sure of."""
+"""Products of markers, or of a marker and a covariate, that a training fold is sure of."""
 
 from __future__ import annotations
 
+from math import comb
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +13,10 @@ from genodl.config import DiscoverConfig
 from genodl.pipeline.learn import Attributed, Linear, Part, Proposal
 from genodl.pipeline.partners import carried, partners
 from genodl.pipeline.study import Study
-from genodl.screen.pairs import bound, certain, count, propose, shortlist
+from genodl.screen.pairs import count, shortlist
+from genodl.screen.products import bound, certain, propose
 from genodl.screen.sparse import SparseFit, sparse_path
+from genodl.screen.triples import shortlist_triples, stand_out
 
 COVARIATES = "covariates"
 PRUNE_R2 = (0.8, 0.5, 0.35, 0.2, 0.1)  # the first that leaves few enough variants
@@ -95,14 +98,15 @@ def interact(
 ) -> Part:
     """What products add to the sparse path, in each fold on its own.
 
-    Each training fold proposes the products beyond what the best of all pairs reaches by chance;
+    Each training fold proposes the products beyond what the best of all scanned reaches by chance;
     those that are certain are weighed by a second sparse path, with the same gate. What a product
-    predicts is attributed to its two markers in equal shares, or to its marker where the other is
-    a covariate.
+    predicts is attributed to its markers in equal shares; a covariate takes none.
 
-    The shortlist that is scored exactly is made of one response for all folds, the phenotype less
-    what the covariates and the held-out sparse path say; whether a fold proposes a pair is then
-    decided by the response and the samples of that training fold alone.
+    The shortlists that are scored exactly are made of one response for all folds, the phenotype
+    less what the covariates and the held-out sparse path say; whether a fold proposes a product is
+    then decided by the response and the samples of that training fold alone. Which markers are
+    scanned for products of three is decided by all samples too: by mean and spread along each
+    marker alone, which of a product without effect foretells (z^3 / samples) of a standard error.
     """
     target, fold = study.targets[number], study.folded.fold
     places, folds = len(target.values), len(study.folded.rows)
@@ -114,30 +118,63 @@ def interact(
     if not scanned.markers:
         return Part(prediction, inner, {})
     shared = target.marginal - linear.prediction[np.arange(places), fold]
-    pairs = shortlist(
-        scanned.values, _centred(shared, target.known), folds=folds, markers=scanned.markers
-    )
-    for k in range(folds):
-        train = target.known & (fold != k)
-        response = _centred(target.residual[:, k] - linear.inner[:, k], train)
-        sure = propose(scanned.values, response, pairs, threshold=bound(scanned.scanned(pairs[1])))
-        pairs_of_fold = list(zip(sure.first.tolist(), sure.second.tolist(), strict=True))
-        for (a, b), z in zip(pairs_of_fold, sure.z, strict=True):
-            proposals.append(Proposal(k, scanned.key(a), scanned.key(b), float(z)))
-        used = np.flatnonzero(np.abs(sure.z) > certain(scanned.scanned(sure.second)))
-        if not len(used):
+    trained = [target.known & (fold != k) for k in range(folds)]
+    responses = [
+        _centred(target.residual[:, k] - linear.inner[:, k], train)
+        for k, train in enumerate(trained)
+    ]
+    scans = _scans(scanned, _centred(shared, target.known), folds, config)
+    for k, (train, response) in enumerate(zip(trained, responses, strict=True)):
+        found = [each for scan in scans for each in _proposed(scanned, response, scan)]
+        proposals += [Proposal(k, tuple(map(scanned.key, f)), z) for f, z, _ in found]
+        used = [factors for factors, _, sure in found if sure]
+        if not used:
             continue
-        x = scanned.values[:, sure.first[used]] * scanned.values[:, sure.second[used]]
+        x = np.stack([scanned.values[:, list(factors)].prod(1) for factors in used], axis=1)
         x = x - x[train].mean(0)
-        found = _weighed(x, response, train, study.folded.inner[k])
-        inner[train, k] = found.inner
-        views[train, k] = found.views.T
-        terms = x * found.coefficients.astype(np.float32) * (fold == k)[:, None]
+        weighed = _weighed(x, response, train, study.folded.inner[k])
+        inner[train, k] = weighed.inner
+        views[train, k] = weighed.views.T
+        terms = x * weighed.coefficients.astype(np.float32) * (fold == k)[:, None]
         prediction += terms.sum(1)
-        for place in np.flatnonzero(found.coefficients):
-            pair = pairs_of_fold[used[place]]
-            _share(shares, [c for c in pair if c < scanned.markers], terms[:, place])
+        for place in np.flatnonzero(weighed.coefficients):
+            _share(shares, [c for c in used[place] if c < scanned.markers], terms[:, place])
     return Part(prediction, inner, _by_modality(scanned, shares), tuple(proposals), views)
+
+
+class _Scan(NamedTuple):
+    """Products to be scored exactly.
+
+    Attributes
+    ----------
+    columns : int, (order, products), of the panel
+    among : of how many each is the best, (products,)
+    """
+
+    columns: np.ndarray
+    among: np.ndarray
+
+
+def _scans(
+    scanned: Panel, shared: np.ndarray, folds: int, config: DiscoverConfig
+) -> tuple[_Scan, _Scan]:
+    """The shortlists of pairs and of products of three."""
+    pairs = shortlist(scanned.values, shared, folds=folds, markers=scanned.markers)
+    markers = scanned.values[:, : scanned.markers]
+    chosen = stand_out(markers, shared, config.triple_markers)
+    triples = chosen[shortlist_triples(markers[:, chosen], shared)]
+    among = np.full(triples.shape[1], comb(len(chosen), 3))
+    return _Scan(pairs, scanned.scanned(pairs[1])), _Scan(triples, among)
+
+
+def _proposed(
+    scanned: Panel, response: np.ndarray, scan: _Scan
+) -> list[tuple[tuple[int, ...], float, bool]]:
+    """Factors of the products that a fold proposes, their z, and whether they are certain."""
+    found = propose(scanned.values, response, scan.columns, threshold=bound(scan.among))
+    columns = zip(map(tuple, found.columns.T.tolist()), found.z.tolist(), strict=True)
+    among = dict(zip(map(tuple, scan.columns.T.tolist()), scan.among.tolist(), strict=True))
+    return [(factors, z, abs(z) > certain(among[factors])) for factors, z in columns]
 
 
 def _kept(study: Study, name: str, most: int, config: DiscoverConfig) -> np.ndarray:

@@ -4,52 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
+from itertools import combinations, permutations, zip_longest
+from math import comb
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from genodl.cohort.presence import VARIANTS
 from genodl.config import DiscoverConfig
+from genodl.pipeline.factors import Key, factors_of, window_of
 from genodl.pipeline.interact import COVARIATES, Panel
 from genodl.pipeline.learn import Deep, Linear, Proposal
 from genodl.pipeline.partners import partners
-from genodl.pipeline.study import Study, as_float
+from genodl.pipeline.study import Study
 from genodl.rank.fdr import benjamini_hochberg
 from genodl.rank.products import either, given_proposed, of_folds, one_sided
-from genodl.screen.channels import WINSOR, encode
-from genodl.screen.pairs import bound, orthogonal
+from genodl.screen.products import bound, orthogonal
 
-NEAR_R2 = 0.01  # neighbours of a factor that its product must not be confused with
-MOST_NEIGHBOURS = 400
-SHARE = 0.1  # directions of a neighbourhood, at most, to a sample
 COLUMNS = [
     *("phenotype", "rank", "marker_a", "modality_a", "marker_b", "modality_b"),
     *("score", "p_value", "q_value", "contig_a", "pos_a", "contig_b", "pos_b"),
     *("effect", "folds", "held_out_p", "p_unselected", "class", "others"),
+    *("marker_c", "modality_c", "contig_c", "pos_c"),
 ]
-Key = tuple[str, int]
-Pair = tuple[Key, Key]
-
-
-class _Factor(NamedTuple):
-    """A factor of a product: its value, (places,), and what lies around it, (places, columns).
-
-    What bends is the second channel, not the square of the first: that one is freed of the
-    covariates, so its square would hold its products with them.
-    """
-
-    value: np.ndarray
-    around: np.ndarray
+Product = tuple[Key, ...]  # two factors, or three
 
 
 class _Clump(NamedTuple):
-    """What counts as one interaction: its leading pair, the others, and who proposed any."""
+    """What counts as one interaction: its leading product, the others, and who proposed any."""
 
-    lead: Pair
-    others: list[Pair]
+    lead: Product
+    others: list[Product]
     proposals: list[Proposal]
 
 
@@ -65,12 +52,13 @@ def interactions(
     A product that fold k's training samples proposed is tested on the samples of fold k alone, and
     over all samples given that it was proposed; either test may show it. Its direction is freed of
     the covariates, of both channels of its two factors, and of every variant in LD with either, so
-    that two variants that tag a third are not taken for an interaction. Two markers in LD, or of
-    one neighbourhood, are not tested at all: they may tag a third that was not typed. Pairs of the
-    same two loci (r2 of `locus_r2` at both ends) are one row, led by the pair that most folds
-    propose, whose p-value allows for all of them.
+    that two variants that tag a third are not taken for an interaction; that of three factors is
+    freed of the products of any two of them too. Markers in LD, or of one neighbourhood, are not
+    tested at all: they may tag a third that was not typed. Products of the same loci (r2 of
+    `locus_r2` at every factor) are one row, led by the one that most folds propose, whose p-value
+    allows for all of them.
     """
-    factors = _factors(study, config)
+    factors = factors_of(study, config)
     frames = []
     for numbers in study.families:
         first = study.targets[numbers[0]]
@@ -87,7 +75,7 @@ def interactions(
         table["q_value"] = benjamini_hochberg(table["p_value"].to_numpy(float))
         table["rank"] = np.arange(1, len(table) + 1)
         table["phenotype"] = first.name
-        frames.append(table.astype({"pos_a": "Int64", "pos_b": "Int64"}))
+        frames.append(table.astype(dict.fromkeys(("pos_a", "pos_b", "pos_c"), "Int64")))
     kept = [table for table in frames if len(table)] or frames[:1]
     return pd.concat(kept, ignore_index=True)
 
@@ -102,23 +90,22 @@ def _rows(
     config: DiscoverConfig,
 ) -> list[dict[str, Any]]:
     """One row a product of one target."""
-    apart = [p for p in deep.products.pairs if not _together(study, p, factors, config)]
+    apart = [p for p in deep.products.proposals if not _together(study, p, factors, config)]
     known = study.targets[number].known
-    direction = lru_cache(lambda pair: _direction(study, pair, known, factors))
+    direction = lru_cache(lambda product: _direction(study, product, known, factors))
     same = partial(_same, factors=factors, r2=config.locus_r2)
     rows = []
-    for (first, second), others, group in _clumped(apart, same):
+    for lead, others, group in _clumped(apart, same):
         tests = [_held_out(study, linear, number, p, direction) for p in group]
         most = max(np.bincount([p.fold for p in group]))
         held_out = of_folds(np.array(tests), folds=len(study.folded.rows), proposals=int(most))
-        effect, plain = _over_all(study, linear, number, direction((first, second)))
-        mixed = COVARIATES in (first[0], second[0])
-        family = scanned.scanned(np.array(scanned.markers if mixed else 0))
+        effect, plain = _over_all(study, linear, number, direction(lead))
+        family = _family(scanned, lead, config)
         p_value = either(held_out, given_proposed(plain, threshold=float(bound(family))))
+        names = [_named(study, key, side, config) for key, side in zip_longest(lead, "abc")]
         rows.append(
             {
-                **_named(study, first, "a", config),
-                **_named(study, second, "b", config),
+                **{key: value for name in names for key, value in name.items()},
                 "score": stats.norm.isf(min(p_value, 1 - 1e-9)),
                 "p_value": p_value,
                 "effect": effect,
@@ -126,73 +113,29 @@ def _rows(
                 "held_out_p": held_out,
                 "p_unselected": plain,
                 "class": study.targets[number].label,
-                "others": ";".join(_title(study, pair, config) for pair in others),
+                "others": ";".join(_title(study, product, config) for product in others),
             }
         )
     return rows
 
 
-def _factors(study: Study, config: DiscoverConfig) -> Any:
-    """A function of a key that gives the factor, each worked out once."""
-
-    @lru_cache(maxsize=256)
-    def factor(key: Key) -> _Factor:
-        modality, column = key
-        if modality == COVARIATES:
-            value = partners(study, config)[1][:, column]
-            return _Factor(value, value[:, None] ** 2 * study.folded.present[:, None])
-        if modality != VARIANTS:
-            channels = _channels(study, modality, np.array([column]))
-            return _Factor(channels[0][:, 0], channels[1])
-        near = _window(study, column, config.locus_window)
-        channels = _channels(study, modality, near)
-        at = int(np.searchsorted(near, column))
-        product = channels[0].T @ channels[0][:, at]
-        power = (channels[0] ** 2).sum(0)
-        r2 = product**2 / np.maximum(power * power[at], 1e-12)
-        r2[at] = 2.0
-        close = np.argsort(-r2, kind="stable")[:MOST_NEIGHBOURS]
-        close = close[r2[close] >= NEAR_R2]
-        both = np.concatenate([channels[0][:, close], channels[1][:, close]], axis=1)
-        own = channels[1][:, [at]]
-        return _Factor(channels[0][:, at], np.column_stack([own, _leading(study, both)]))
-
-    return factor
-
-
-def _window(study: Study, column: int, window: int) -> np.ndarray:
-    """Columns of the variants at most `window` from one, itself included, ascending."""
-    var = study.cohort.modalities[VARIANTS].var
-    contig, pos = var["contig"].astype(str).to_numpy(), var["pos"].to_numpy()
-    return np.flatnonzero((contig == contig[column]) & (np.abs(pos - pos[column]) <= window))
-
-
-def _channels(study: Study, modality: str, columns: np.ndarray) -> np.ndarray:
-    """Channels, float32, (2, places, columns), of any columns of a modality."""
-    markers = study.cohort.modalities[modality]
-    width = -(-len(columns) // 128) * 128
-    dosage = np.full((len(markers), width), np.nan, np.float32)
-    dosage[:, : len(columns)] = as_float(markers, columns, variants=modality == VARIANTS)
-    laid = jnp.asarray(study.folded.lay(dosage))
-    found = encode(laid, study.folded.present, study.basis, WINSOR)
-    return np.asarray(found.values)[:, :, : len(columns)]
-
-
-def _leading(study: Study, columns: np.ndarray) -> np.ndarray:
-    """The leading directions, (places, directions), of a neighbourhood."""
-    most = max(int(SHARE * study.folded.present.sum() / 2), 1)
-    gram = (columns.T @ columns).astype(float)
-    size, vectors = np.linalg.eigh(gram)
-    kept = np.flatnonzero(size > 1e-4 * size[-1])[::-1][:most]
-    return columns @ vectors[:, kept]
+def _family(scanned: Panel, product: Product, config: DiscoverConfig) -> int:
+    """Of how many products a fold saw the best, where this is one of them."""
+    if len(product) > 2:
+        return comb(min(config.triple_markers, scanned.markers), 3)
+    mixed = COVARIATES in (modality for modality, _ in product)
+    return int(scanned.scanned(np.array(scanned.markers if mixed else 0)))
 
 
 def _together(study: Study, proposal: Proposal, factors: Any, config: DiscoverConfig) -> bool:
-    """Whether two factors are in LD or near each other."""
-    (name, a), (other, b) = proposal.first, proposal.second
-    if name == other == VARIANTS and a in _window(study, b, config.locus_window):
-        return True
-    return _r2(factors(proposal.first).value, factors(proposal.second).value) >= config.locus_r2
+    """Whether any two factors are in LD or near each other."""
+
+    def close(one: Key, two: Key) -> bool:
+        if one[0] == two[0] == VARIANTS and one[1] in window_of(study, two[1], config.locus_window):
+            return True
+        return _r2(factors(one).value, factors(two).value) >= config.locus_r2
+
+    return any(close(one, two) for one, two in combinations(proposal.factors, 2))
 
 
 def _r2(a: np.ndarray, b: np.ndarray) -> float:
@@ -200,44 +143,46 @@ def _r2(a: np.ndarray, b: np.ndarray) -> float:
     return float((a @ b) ** 2 / max((a @ a) * (b @ b), 1e-12))
 
 
-def _clumped(proposals: Sequence[Proposal], same: Callable[[Pair, Pair], bool]) -> list[_Clump]:
-    """Proposals of any folds as interactions of two loci.
+def _clumped(
+    proposals: Sequence[Proposal], same: Callable[[Product, Product], bool]
+) -> list[_Clump]:
+    """Proposals of any folds as interactions of a few loci.
 
-    From the pair that most folds propose down (of these the strongest in training), each free one
-    leads an interaction and takes the free pairs whose factors are in LD with its own.
+    From the product that most folds propose down (of these the strongest in training), each free
+    one leads an interaction and takes the free products whose factors are in LD with its own.
     """
-    strength: dict[Pair, list[float]] = {}
+    strength: dict[Product, list[float]] = {}
     for p in proposals:
-        strength.setdefault((p.first, p.second), []).append(abs(p.z))
-    free = sorted(strength, key=lambda pair: (len(strength[pair]), sum(strength[pair])))
+        strength.setdefault(p.factors, []).append(abs(p.z))
+    free = sorted(strength, key=lambda product: (len(strength[product]), sum(strength[product])))
     clumps = []
     while free:
         lead = free.pop()
-        others = [pair for pair in reversed(free) if same(lead, pair)]
-        free = [pair for pair in free if pair not in others]
+        others = [product for product in reversed(free) if same(lead, product)]
+        free = [product for product in free if product not in others]
         mine = {lead, *others}
-        taken = [p for p in proposals if (p.first, p.second) in mine]
-        clumps.append(_Clump(lead, others, taken))
+        clumps.append(_Clump(lead, others, [p for p in proposals if p.factors in mine]))
     return clumps
 
 
-def _same(p: Pair, q: Pair, factors: Any, r2: float) -> bool:
-    """Whether the factors of two products are the same or in LD, in either order."""
+def _same(p: Product, q: Product, factors: Any, r2: float) -> bool:
+    """Whether the factors of two products are the same or in LD, in some order."""
 
     def alike(a: Key, b: Key) -> bool:
         return a == b or (a[0] == b[0] and _r2(factors(a).value, factors(b).value) >= r2)
 
-    straight = alike(p[0], q[0]) and alike(p[1], q[1])
-    return straight or (alike(p[0], q[1]) and alike(p[1], q[0]))
+    return len(p) == len(q) and any(all(map(alike, p, order)) for order in permutations(q))
 
 
-def _direction(study: Study, pair: tuple[Key, Key], known: np.ndarray, factor: Any) -> np.ndarray:
+def _direction(study: Study, product: Product, known: np.ndarray, factor: Any) -> np.ndarray:
     """The product, (places,), freed over the known samples of all it must not be confused with."""
-    one, two = (factor(key) for key in pair)
-    factors = np.column_stack([one.value, two.value, one.around, two.around])
-    span = np.column_stack([known, study.basis, factors])[known]
+    parts = [factor(key) for key in product]
+    values = [part.value for part in parts]
+    pairs = [a * b for a, b in combinations(values, 2)] if len(product) > 2 else []
+    span = np.column_stack([known, study.basis, *values, *pairs, *(p.around for p in parts)])
     direction = np.zeros(len(known))
-    direction[known] = orthogonal((one.value * two.value)[known].astype(float), span.astype(float))
+    whole = np.prod(values, axis=0)[known].astype(float)
+    direction[known] = orthogonal(whole, span[known].astype(float))
     return direction
 
 
@@ -246,7 +191,7 @@ def _held_out(
 ) -> float:
     """P-value of a product on the samples of the fold whose training samples proposed it."""
     target, k = study.targets[number], proposal.fold
-    freed = direction((proposal.first, proposal.second))
+    freed = direction(proposal.factors)
     here = target.known & (study.folded.fold == k)
     residual = target.residual[here, k] - linear.prediction[here, k]
     return one_sided(np.sign(proposal.z) * freed[here], residual)
@@ -265,18 +210,18 @@ def _over_all(
     return slope / target.information, min(2 * p_value, 1.0)
 
 
-def _title(study: Study, pair: Pair, config: DiscoverConfig) -> str:
-    """The names of both factors."""
-    first, second = (_named(study, key, "a", config)["marker_a"] for key in pair)
-    return f"{first} x {second}"
+def _title(study: Study, product: Product, config: DiscoverConfig) -> str:
+    """The names of all factors."""
+    return " x ".join(str(_named(study, key, "a", config)["marker_a"]) for key in product)
 
 
-def _named(study: Study, key: Key, side: str, config: DiscoverConfig) -> dict[str, Any]:
-    """Name, modality and position of a factor."""
-    modality, column = key
+def _named(study: Study, key: Key | None, side: str, config: DiscoverConfig) -> dict[str, Any]:
+    """Name, modality and position of a factor; none where there is no such factor."""
+    modality, column = key or ("", 0)
+    name, contig, pos = "", "", None
     if modality == COVARIATES:
-        name, contig, pos = partners(study, config)[0][column], "", None
-    else:
+        name = partners(study, config)[0][column]
+    elif modality:
         var = study.cohort.modalities[modality].var
         name = str(var.index[column])
         contig = str(var["contig"].iloc[column]) if "contig" in var else ""

@@ -70,13 +70,13 @@ class Proposal(NamedTuple):
     Attributes
     ----------
     fold : the fold that was held out
-    first, second : modality and column of the factors; the modality of a covariate is "covariates"
+    factors : modality and column of each, two or three; the modality of a covariate is
+        "covariates"
     z : of the product in the training fold
     """
 
     fold: int
-    first: tuple[str, int]
-    second: tuple[str, int]
+    factors: tuple[tuple[str, int], ...]
     z: float
 
 
@@ -88,14 +88,14 @@ class Part(NamedTuple):
     prediction : float32, (places,), of what is left, by the fold that held the place out
     inner : float32, (places, folds), of the training rows by fits that left them out
     attribution : of each modality; one is absent where nothing is attributed to it
-    pairs : products that were proposed, of the products' part
+    proposals : products that were proposed, of the products' part
     views : float32, (places, folds, groups), see `Linear`
     """
 
     prediction: np.ndarray
     inner: np.ndarray
     attribution: dict[str, Attributed]
-    pairs: tuple[Proposal, ...] = ()
+    proposals: tuple[Proposal, ...] = ()
     views: np.ndarray | None = None
 
 

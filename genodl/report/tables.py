@@ -60,6 +60,7 @@ FORMATS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "pos": ("position", whole),
     "pos_a": ("position A", whole),
     "pos_b": ("position B", whole),
+    "pos_c": ("position C", whole),
     "folds": ("folds", whole),
     "score": ("score (z)", decimal),
     "effect": ("effect", lambda v: decimal(v, 3)),
@@ -77,6 +78,7 @@ WORDS = {
     "effect_class": "of class",
     "marker_a": "marker A",
     "marker_b": "marker B",
+    "marker_c": "marker C",
 }
 UNITS = {
     "quantitative": "in the phenotype's unit",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import comb
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +15,7 @@ from genodl.pipeline.interactions import COLUMNS, _clumped, interactions
 from genodl.pipeline.learn import Deep, Linear, Part, Proposal
 from genodl.pipeline.partners import partners
 from genodl.pipeline.study import Study, prepare
+from genodl.screen.products import certain
 from genodl.values import Cohort
 
 SAMPLES, FOLDS = 500, 5
@@ -74,7 +77,7 @@ def test_planted_products_are_found_and_say_where_they_are():
     assert (found["effect"] > 0).all()
     assert list(table["rank"]) == list(range(1, len(table) + 1))
     assert (table["q_value"] >= table["p_value"] - 1e-12).all()
-    assert {p.fold for p in part.pairs} == set(range(FOLDS))
+    assert {p.fold for p in part.proposals} == set(range(FOLDS))
 
 
 @pytest.mark.parametrize(("column", "name"), [("age", "age"), ("tissue", "tissue=lung")])
@@ -132,7 +135,7 @@ def test_strong_single_effects_and_their_dominance_are_no_interaction():
 
 
 def proposal(fold: int, first: int, second: int, z: float = 6.0) -> Proposal:
-    return Proposal(fold, ("variants", first), ("variants", second), z)
+    return Proposal(fold, (("variants", first), ("variants", second)), z)
 
 
 def test_pairs_of_two_loci_are_one_interaction_led_by_what_most_folds_propose():
@@ -171,12 +174,39 @@ def test_an_interaction_that_neighbours_of_its_loci_tag_is_listed_once():
     assert (row["marker_a"], row["marker_b"], row["folds"]) == ("v20", "v60", FOLDS)
     assert row["others"].split(";") == ["v21 x v60", "v20 x v61", "v21 x v61"]
     # the least of the held-out p-values is paid for by every fold and every pair of one
-    alone = part._replace(pairs=tuple(p for p in pairs if (p.first[1], p.second[1]) == (20, 60)))
+    alone = part._replace(proposals=pairs[::4])
     deep = Deep(alone, alone, np.zeros(FOLDS), None)
     single = interactions(study, panel(study, CONFIG), [linear], [deep], CONFIG).iloc[0]
     assert row["held_out_p"] == pytest.approx(4 * single["held_out_p"])
     assert row["p_unselected"] == pytest.approx(single["p_unselected"])
     assert single["others"] == ""
+
+
+def test_a_product_of_three_is_one_interaction_of_three_markers():
+    a, b, c = (DOSAGE[:, place] - DOSAGE[:, place].mean() for place in (10, 50, 70))
+    table, part = table_of(study_of(2.0 * a * b * c + 0.8 * NOISE))
+    found = table[table["q_value"] < 0.1]
+    first = found.iloc[0]
+    assert len(found) == 1
+    assert first["marker_a"] in ("v10", "v11")
+    assert first["marker_b"] in ("v50", "v51")
+    assert first["marker_c"] in ("v70", "v71")
+    assert (first["modality_c"], first["contig_c"]) == ("variants", "3")
+    assert first["pos_c"] in (175_000_071, 175_000_072)
+    # each of the three is credited with a third
+    shared = part.attribution["variants"].values
+    np.testing.assert_allclose(shared.sum(1), part.prediction, atol=1e-5)
+    assert np.corrcoef(part.prediction, shared[:, 0])[0, 1] == pytest.approx(1)
+
+
+def test_products_of_two_are_none_of_three_and_leave_the_third_empty():
+    y = 0.9 * (DOSAGE[:, 10] - 0.8) * (DOSAGE[:, 60] - 0.8) + 0.4 * DOSAGE[:, 30] + NOISE
+    table, part = table_of(study_of(y))
+    sure = {len(p.factors) for p in part.proposals if abs(p.z) > certain(comb(90, 3))}
+    assert sure == {2}
+    pairs = table[table["q_value"] < 0.1]
+    assert (pairs["marker_c"] == "").all()
+    assert pairs["pos_c"].isna().all()
 
 
 def test_a_table_without_rows_keeps_its_columns():

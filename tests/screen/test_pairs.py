@@ -7,17 +7,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
-from genodl.screen.pairs import (
-    CARRIERS,
-    Pairs,
-    bound,
-    certain,
-    count,
-    exact_scores,
-    propose,
-    scan_pairs,
-    shortlist,
-)
+from genodl.screen.pairs import count, scan_pairs, shortlist
+from genodl.screen.products import CARRIERS, Products, bound, certain, exact_scores, propose
 
 
 def panel(seed: int, *, samples: int = 500, markers: int = 40) -> np.ndarray:
@@ -64,8 +55,7 @@ def test_exact_scores_are_those_of_brute_force():
     e[::9] = 0
     e[e != 0] -= e[e != 0].mean()
     scores = brute_force(x, e)
-    first, second = np.array(list(scores)).T
-    assert_allclose(exact_scores(x, e, first, second), list(scores.values()), atol=2e-3)
+    assert_allclose(exact_scores(x, e, np.array(list(scores)).T), list(scores.values()), atol=2e-3)
 
 
 def test_pairs_beyond_the_bound_are_found_and_what_repeats_them_is_left_out():
@@ -76,7 +66,7 @@ def test_pairs_beyond_the_bound_are_found_and_what_repeats_them_is_left_out():
     scores = brute_force(x, e)
     beyond = {pair for pair, z in scores.items() if abs(z) > bound(count(44)[0])}
     found = scan_pairs(x, e)
-    pairs = list(zip(found.first.tolist(), found.second.tolist(), strict=True))
+    pairs = list(zip(*found.columns.tolist(), strict=True))
     assert {(5, 6), (17, 20), (3, 17), (17, 43)} <= beyond
     assert len(pairs) == len(set(pairs)) == 3
     assert {(5, 6), (17, 20)} < set(pairs) < beyond
@@ -91,17 +81,15 @@ def test_all_folds_are_scanned_at_the_price_of_one_and_leave_their_own_samples_o
     e = np.random.default_rng(8).standard_normal(600)
     e += 2.0 * x[:, 4] * x[:, 9] * (fold == 0)
     shared = centred(e)
-    first, second = shortlist(x, shared, folds=3)
-    listed = set(zip(first.tolist(), second.tolist(), strict=True))
-    assert len(listed) == len(first)
+    pairs = shortlist(x, shared, folds=3)
+    assert len(set(zip(*pairs.tolist(), strict=True))) == pairs.shape[1]
     for k in range(3):
         response = np.where(fold != k, shared, 0)
         response = np.where(fold != k, response - response[fold != k].mean(), 0).astype(np.float32)
         alone = scan_pairs(x, response)
-        found = propose(x, response, (first, second), threshold=bound(count(50)[0]))
-        assert_array_equal(found.first, alone.first)
-        assert_array_equal(found.second, alone.second)
-        assert ((4, 9) in zip(found.first, found.second, strict=True)) == (k != 0)
+        found = propose(x, response, pairs, threshold=bound(count(50)[0]))
+        assert_array_equal(found.columns, alone.columns)
+        assert ((4, 9) in zip(*found.columns, strict=True)) == (k != 0)
 
 
 def test_partners_are_paired_with_markers_and_not_with_each_other():
@@ -118,12 +106,12 @@ def test_pairs_come_strongest_first_each_once_and_in_order():
     x = panel(2)
     signal = x[:, 30] * x[:, 2] - 0.6 * x[:, 11] * x[:, 4]
     found = scan_pairs(x, centred(signal + np.random.default_rng(2).standard_normal(500)))
-    assert (found.first[0], found.second[0]) == (2, 30)
-    assert (found.first[1], found.second[1]) == (4, 11)
+    assert tuple(found.columns[:, 0]) == (2, 30)
+    assert tuple(found.columns[:, 1]) == (4, 11)
     assert found.z[0] > 0 > found.z[1]
-    assert (found.first < found.second).all()
+    assert (found.columns[0] < found.columns[1]).all()
     assert (np.diff(np.abs(found.z)) <= 0).all()
-    assert len(set(zip(found.first, found.second, strict=True))) == len(found.z)
+    assert len(set(zip(*found.columns, strict=True))) == len(found.z)
 
 
 def test_no_more_pairs_are_returned_than_asked_for():
@@ -131,18 +119,17 @@ def test_no_more_pairs_are_returned_than_asked_for():
     signal = x[:, :10].sum(1) ** 2
     assert len(scan_pairs(x, centred(signal)).z) > 3
     few, many = (scan_pairs(x, centred(signal), most=n) for n in (3, 10))
-    assert_array_equal(few.first, many.first[:3])
-    assert_array_equal(few.second, many.second[:3])
+    assert_array_equal(few.columns, many.columns[:, :3])
 
 
 def test_a_pair_is_found_across_the_blocks_of_a_wide_panel():
     x = panel(4, samples=300, markers=1100)
     e = centred(x[:, 1020] * x[:, 1090] + np.random.default_rng(4).standard_normal(300))
     found = scan_pairs(x, e)
-    assert (found.first[0], found.second[0]) == (1020, 1090)
+    assert tuple(found.columns[:, 0]) == (1020, 1090)
     e = centred(x[:, 7] * x[:, 1090] + np.random.default_rng(4).standard_normal(300))
     found = scan_pairs(x, e)
-    assert (found.first[0], found.second[0]) == (7, 1090)
+    assert tuple(found.columns[:, 0]) == (7, 1090)
 
 
 def test_noise_passes_no_pair_most_of_the_time():
@@ -156,7 +143,7 @@ def test_additive_effects_pass_no_pair():
     x = panel(5)
     e = centred(x[:, :3].sum(1) + np.random.default_rng(5).standard_normal(500))
     found = scan_pairs(x, e)
-    assert not {0, 1, 2} & {*found.first.tolist(), *found.second.tolist()}
+    assert not {0, 1, 2} & set(found.columns.ravel().tolist())
 
 
 def carried_by(samples: int) -> tuple[np.ndarray, np.ndarray]:
@@ -179,8 +166,8 @@ def test_nothing_is_scanned_in_too_small_a_panel(samples: int, markers: int):
     rng = np.random.default_rng(7)
     x = rng.standard_normal((samples, markers)).astype(np.float32)
     found = scan_pairs(x, centred(rng.standard_normal(samples)))
-    assert isinstance(found, Pairs)
-    assert [len(part) for part in found] == [0, 0, 0]
+    assert isinstance(found, Products)
+    assert (found.columns.shape, found.z.shape) == ((2, 0), (0,))
 
 
 def test_a_product_is_certain_where_bonferroni_has_it_so():
