@@ -21,15 +21,10 @@ from genodl.pipeline.learn import Deep, Linear
 from genodl.pipeline.partners import modifiers, told_products
 from genodl.pipeline.study import Study
 from genodl.rank.classes import join_classes
+from genodl.rank.combine import Voices, deviate, log_p_value, normal_deviates, voices
 from genodl.rank.resemblance import Kin
 from genodl.rank.saddlepoint import Law, deviates, empirical_law
-from genodl.rank.test import (
-    Fits,
-    attributed_covariance,
-    deviate,
-    log_p_value,
-    normal_deviates,
-)
+from genodl.rank.test import Fits, attributed_covariance
 from genodl.screen.channels import Channels
 
 Track = Callable[[Iterable, str, int], Iterable]
@@ -61,7 +56,7 @@ class Scores(NamedTuple):
 
     Attributes
     ----------
-    z, exact : float, (views, rows, markers), see `rank.test.log_p_value`
+    z, exact : float, (views, rows, markers), see `rank.combine.log_p_value`
     slope : float, (1, markers), given the other loci of the modality
     active : bool, (2, markers)
     """
@@ -115,8 +110,9 @@ def attribution_test(
     for family in track(study.families, f"taking loci of {modality} apart", len(study.families)):
         members = [trials[i] for i in family]
         scores = [_end_to_end(parts[i]) for i in family]
-        table = _joined(study, mine, members, scores, slice(None))
-        retest = partial(_given, study, mine, members, kin)
+        heard = [_voices(study, *each) for each in zip(family, scores, strict=True)]
+        table = _joined(study, mine, members, scores, heard)
+        retest = partial(_given, study, mine, members, heard, kin)
         tables.append(given_stronger(study, modality, table, near, retest))
     return tables
 
@@ -131,17 +127,24 @@ def _joined(
     candidates: Candidates,
     trials: Sequence[Trial],
     scores: Sequence[Scores],
-    columns: np.ndarray | slice,
+    heard: Sequence[Voices],
+    columns: np.ndarray | slice = slice(None),
 ) -> pd.DataFrame:
     """The table of some markers of one phenotype, its classes brought together."""
     numbers = [trial.number for trial in trials]
     each = [
-        _table(study, candidates, number, score, columns)
-        for number, score in zip(numbers, scores, strict=True)
+        _table(study, candidates, number, score, told, columns)
+        for number, score, told in zip(numbers, scores, heard, strict=True)
     ]
     known = study.targets[numbers[0]].known
     residual = np.stack([np.asarray(trial.fits[0].residual)[known] for trial in trials])
     return join_classes(each, [study.targets[n].label for n in numbers], residual)
+
+
+def _voices(study: Study, number: int, scores: Scores) -> Voices:
+    """The directions that the scan of all markers of one target speaks for."""
+    exact, freedom = list(scores.exact), _freedom(study, number)
+    return voices(list(scores.z), active=scores.active, freedom=freedom, exact=exact)
 
 
 def fits_of(
@@ -229,6 +232,7 @@ def _given(
     study: Study,
     candidates: Candidates,
     trials: Sequence[Trial],
+    heard: Sequence[Voices],
     kin: Kin,
     channels: Channels,
     columns: np.ndarray,
@@ -250,7 +254,7 @@ def _given(
     for trial in trials:
         fits = [fit._replace(given=jnp.asarray(given), **modified) for fit in trial.fits]
         scores.append(_scores(study, trial._replace(fits=fits), channels, likeness, columns))
-    return _joined(study, candidates, trials, scores, columns)
+    return _joined(study, candidates, trials, scores, heard, columns)
 
 
 def _padded(columns: np.ndarray) -> np.ndarray:
@@ -264,15 +268,15 @@ def _table(
     candidates: Candidates,
     number: int,
     scores: Scores,
+    heard: Voices,
     columns: np.ndarray | slice = slice(None),
 ) -> pd.DataFrame:
     """Statistics of some markers of one target; the effect is of the first view."""
     target = study.targets[number]
     samples, freedom = int(target.known.sum()), _freedom(study, number)
     slope = scores.slope[0] / np.maximum(candidates.scale[columns], 1e-12)
-    log_p = log_p_value(
-        list(scores.z), active=scores.active, freedom=freedom, exact=list(scores.exact)
-    )
+    z, exact = list(scores.z), list(scores.exact)
+    log_p = log_p_value(z, active=scores.active, freedom=freedom, exact=exact, heard=heard)
     marginal = candidates.marginal[columns, number].astype(float)
     # z is on the null variance: r = z / sqrt(samples)
     r2 = np.minimum(marginal**2 / samples, 1 - 1e-12)

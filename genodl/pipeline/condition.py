@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import sparse as sp
 
 from genodl.pipeline.study import Study
-from genodl.rank.test import deviate
+from genodl.rank.combine import deviate
 from genodl.screen.channels import Channels
 
 LEAD = np.log(1e-4)  # a weaker marker casts no shadow worth taking out

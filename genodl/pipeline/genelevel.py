@@ -18,9 +18,9 @@ from genodl.pipeline.pathways import pathway_table, pathway_tests, usable_sets
 from genodl.pipeline.study import Study
 from genodl.rank.annotate import Membership, membership
 from genodl.rank.calibration import inflation, self_check
+from genodl.rank.combine import deviate
 from genodl.rank.fdr import benjamini_hochberg, cauchy_combination
 from genodl.rank.loci import clump
-from genodl.rank.test import deviate
 from genodl.screen.residual import Target
 from genodl.train.stacking import gate
 

@@ -13,10 +13,10 @@ from genodl.pipeline.kin import kin
 from genodl.pipeline.members import genes_of
 from genodl.pipeline.study import Study
 from genodl.rank.annotate import Membership
+from genodl.rank.combine import deviate
 from genodl.rank.fdr import benjamini_hochberg, cauchy_combination
 from genodl.rank.forms import Basis, Form
 from genodl.rank.parts import form_tails
-from genodl.rank.test import deviate
 
 Track = Callable[[Iterable, str, int], Iterable]
 LARGEST_SET = 500  # genes; larger sets are left out, and counted

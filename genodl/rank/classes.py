@@ -9,8 +9,8 @@ import pandas as pd
 from scipy import stats
 from scipy.special import gammaln
 
+from genodl.rank.combine import deviate
 from genodl.rank.fdr import cauchy_combination
-from genodl.rank.test import deviate
 
 FAR = 600.0  # chi-square beyond which the tail is its asymptotic series
 

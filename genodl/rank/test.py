@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import stats
-from scipy.special import ndtri_exp
 
-from genodl.rank.fdr import cauchy_combination
 from genodl.screen.channels import Channels
 
 PROXY_R2 = 0.5  # a marker is not tested against its own close proxies
 SANDWICH_CARRIERS = 1_000.0  # effective carriers at which the sandwich variance has half the say
 LEAST_LEFT = 0.01  # share of a channel that must be left by what is given
-# what the combined p-value gives to the additive channel, to both channels, to the network
-WEIGHTS = (0.7, 0.3, 0.5)
-PARTNERS_WEIGHT = 0.3  # what it gives to the products with all covariates together
 PRODUCT_CARRIERS = 50.0  # effective samples that must carry such a product
 
 
@@ -195,71 +188,3 @@ def _score(
     if uneven:
         variance = jnp.maximum(sandwich, plain)
     return jnp.where(power > 1e-12, covariance / jnp.sqrt(jnp.maximum(variance, 1e-30)), 0)
-
-
-def log_p_value(
-    views: Sequence[np.ndarray],
-    *,
-    active: np.ndarray,
-    freedom: int,
-    exact: Sequence[np.ndarray] | None = None,
-) -> np.ndarray:
-    """Natural log of the p-value of each marker, (markers,).
-
-    The additive channel is tested with one degree of freedom, both channels with two, a network's
-    attribution one-sided, the product with each covariate two-sided; the parts that a marker has
-    are brought together by the Cauchy combination with `WEIGHTS`, those of the products sharing
-    `PARTNERS_WEIGHT`, which holds whatever their dependence.
-
-    Parameters
-    ----------
-    views : float, (3 + partners, markers) each, see `Tested.z`: the marker given the other loci of
-        its modality, or of all; a row is 0 where there is nothing to test
-    active : bool, (2, markers), channels in which the marker varies; log p is 0 where none
-    freedom : samples less covariates; the scores are t statistics
-    exact : float, like each view, signed normal deviates that replace those of Student's law where
-        they are finite, see `genodl.rank.saddlepoint`
-    """
-    parts, used, weights = [], [], []
-    for view, z in enumerate(views):
-        normal = normal_deviates(z, freedom=freedom, exact=None if exact is None else exact[view])
-        one = np.log(2) + stats.norm.logsf(np.abs(normal[0]))
-        two = -(normal[0] ** 2 + normal[1] ** 2) / 2
-        parts += [one, two, stats.norm.logsf(normal[2])]
-        used += [active[0], active[0] & active[1], active[0] & (z[2] != 0)]
-        parts += list(np.log(2) + stats.norm.logsf(np.abs(normal[3:])))
-        used += list(active[0] & (z[3:] != 0))
-        weights += [*WEIGHTS, *np.full(len(z) - 3, PARTNERS_WEIGHT / max(len(z) - 3, 1))]
-    chosen = np.stack(used)
-    part, marker = np.nonzero(chosen)
-    weight = np.array(weights)[part]
-    return cauchy_combination(np.stack(parts)[chosen], marker, active.shape[1], weight=weight)
-
-
-def normal_deviates(z: np.ndarray, *, freedom: int, exact: np.ndarray | None = None) -> np.ndarray:
-    """Scores as signed normal deviates of the same p-value, of the shape of `z`.
-
-    Parameters
-    ----------
-    z, freedom, exact : of one view, see `log_p_value`
-    """
-    normal = np.sign(z) * -ndtri_exp(_log_tail(np.abs(np.asarray(z, float)), freedom))
-    return normal if exact is None else np.where(np.isfinite(exact), exact, normal)
-
-
-def _log_tail(t: np.ndarray, freedom: int) -> np.ndarray:
-    """Natural log of the upper tail of Student's law, exact beyond underflow, for t >= 0."""
-    tail = stats.t.sf(t, freedom)
-    shallow = tail > 1e-280
-    # three terms of the integration by parts of the density: an error below 1e-4 of the tail
-    far = np.where(shallow, 1e3, t)
-    step = (freedom + far**2) / far**2
-    series = 1 - step / (freedom - 3) * (1 - 3 * step / (freedom - 5)) if freedom > 5 else 1.0
-    mills = (freedom + far**2) / (far * (freedom - 1)) if freedom > 1 else far
-    deep = stats.t.logpdf(far, freedom) + np.log(mills * series)
-    return np.where(shallow, np.log(np.maximum(tail, 1e-300)), deep)
-
-
-def deviate(log_p: np.ndarray) -> np.ndarray:
-    """The normal deviate with this log upper tail, exact far beyond underflow."""
-    return -ndtri_exp(np.minimum(log_p, -1e-12))

@@ -9,16 +9,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import integrate, stats
 
 from genodl.rank import test as attribution
+from genodl.rank.combine import PARTNERS_WEIGHT, WEIGHTS, deviate, log_p_value
 from genodl.rank.fdr import cauchy_combination
-from genodl.rank.test import (
-    PARTNERS_WEIGHT,
-    PROXY_R2,
-    WEIGHTS,
-    Fits,
-    attributed_covariance,
-    deviate,
-    log_p_value,
-)
+from genodl.rank.test import PROXY_R2, Fits, attributed_covariance
 from genodl.screen.channels import WINSOR, Channels, covariate_projection, encode
 
 
