@@ -105,6 +105,19 @@ log_normal = drawn(lambda rng, shape: rng.lognormal(size=shape))
 with_outliers = drawn(outliers)
 
 
+def with_covariates(seed: int, size: Size) -> Case:
+    """Phenotypes that follow age and tissue, in mean and in spread; no marker turns with them."""
+    rng = np.random.default_rng([seed, 1])
+    tissue = rng.choice(["blood", "lung", "skin"], size.samples, p=[0.5, 0.35, 0.15])
+    samples = pd.DataFrame({"age": rng.normal(50, 10, size.samples), "tissue": tissue})
+    years = (samples["age"].to_numpy() - 50) / 10
+    spread = np.exp(0.2 * years) * np.where(tissue == "skin", 2.0, 1.0)
+    noise = rng.standard_normal((size.samples, size.phenotypes)) * spread[:, None]
+    values = noise + 0.5 * years[:, None] + 1.0 * (tissue == "lung")[:, None]
+    markers = {"variants": variants(seed, size.samples, size.variants)}
+    return case(markers, values, samples, covariates=["age", "tissue"])
+
+
 def genes_of(markers: AnnData, *, size: int = 10) -> pd.DataFrame:
     """Genes of neighbouring variants, so many each: contig start end gene."""
     run = np.arange(markers.n_vars) // size

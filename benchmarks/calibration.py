@@ -37,7 +37,7 @@ BOUNDS = {0.05: (0.8, 1.2), 0.01: (0.8, 1.25), 0.001: (0.7, 1.4), 0.0001: (0.5, 
 ERRORS = 2.0
 FDR = 0.1
 RESAMPLES = 1_000
-SHARED = {"folds": 5, "members": 0, "checks": 0, "pair_markers": 500}
+SHARED = {"folds": 5, "members": 0, "checks": 0, "pair_markers": 500, "triple_markers": 128}
 BASE, HALF, DEEP = Size(1_000, 4_000, 30), Size(1_000, 4_000, 60), Size(1_000, 14_000, 15)
 QUICK, QUICK_HALF, QUICK_DEEP = Size(600, 2_000, 10), Size(600, 2_000, 20), Size(700, 5_200, 8)
 
@@ -87,6 +87,7 @@ SETTINGS: dict[str, Setting] = {
     "heavy tails t3": Setting(nulls.student),
     "log-normal": Setting(nulls.log_normal),
     "outliers": Setting(nulls.with_outliers),
+    "spread by covariates": Setting(nulls.with_covariates),
     "rare variants": Setting(nulls.rare),
     "strong LD": Setting(nulls.locus, Size(0, 0, 200), Size(0, 0, 35)),
     "200 samples": Setting(nulls.normal, Size(200, 4_000, 30), Size(200, 2_000, 10)),
