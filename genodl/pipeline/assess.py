@@ -12,24 +12,23 @@ import pandas as pd
 from scipy import sparse as sp
 from scipy import stats
 
-from genodl.cohort.presence import VARIANTS
-from genodl.pipeline.background import contigs, put_back
-from genodl.pipeline.candidates import Candidates, columns_of, offsets_of, steps_of
+from genodl.pipeline.background import contigs
+from genodl.pipeline.candidates import Candidates
 from genodl.pipeline.condition import given_stronger, orthonormal
+from genodl.pipeline.fits import fits_of, freedom_of, padded
 from genodl.pipeline.kin import along, share_of, widen
 from genodl.pipeline.learn import Deep, Linear
 from genodl.pipeline.partners import modifiers, told_products
 from genodl.pipeline.study import Study
 from genodl.rank.classes import join_classes
 from genodl.rank.combine import Voices, deviate, log_p_value, normal_deviates, voices
+from genodl.rank.many import attributed_covariances
 from genodl.rank.resemblance import Kin
-from genodl.rank.saddlepoint import Law, deviates, empirical_law
-from genodl.rank.test import Fits, attributed_covariance
+from genodl.rank.saddlepoint import LEAST_Z, Law, deviates, empirical_law
+from genodl.rank.test import Fits, Tested, attributed_covariance
 from genodl.screen.channels import Channels
 
 Track = Callable[[Iterable, str, int], Iterable]
-# selected features are padded to one of these, so that few programs are compiled
-WIDTHS = (32, 128, 512, 2048, 8192, 32768)
 
 
 class Trial(NamedTuple):
@@ -102,10 +101,14 @@ def attribution_test(
         trials.append(Trial(t, fits, [share_of(fit, kin) for fit in fits], law, contig))
     parts: list[list[Scores]] = [[] for _ in trials]
     blocks, markers = study.blocks(modality), study.cohort.modalities[modality].n_vars
+    every = [fit for trial in trials for fit in trial.fits]
     for start, width, channels in track(blocks, f"testing {modality}", markers):
         likeness = along(np.asarray(channels.values)[:, :, :width], kin)
+        columns = np.arange(start, start + width)
+        tested = iter(attributed_covariances(channels, every, _laid(contig[columns], channels)))
         for part, trial in zip(parts, trials, strict=True):
-            part.append(_scores(study, trial, channels, likeness, np.arange(start, start + width)))
+            views = [next(tested) for _ in trial.fits]
+            part.append(_scores(study, trial, views, channels, likeness, width))
     tables = []
     for family in track(study.families, f"taking loci of {modality} apart", len(study.families)):
         members = [trials[i] for i in family]
@@ -143,87 +146,34 @@ def _joined(
 
 def _voices(study: Study, number: int, scores: Scores) -> Voices:
     """The directions that the scan of all markers of one target speaks for."""
-    exact, freedom = list(scores.exact), _freedom(study, number)
+    exact, freedom = list(scores.exact), freedom_of(study, number)
     return voices(list(scores.z), active=scores.active, freedom=freedom, exact=exact)
 
 
-def fits_of(
-    study: Study,
-    candidates: Sequence[Candidates],
-    linear: Linear,
-    number: int,
-    modality: str,
-    deep: Deep | None,
-) -> Fits:
-    """What the kernel needs of one target, padded: a path over `candidates`, tested on one."""
-    target = study.targets[number]
-    offsets = offsets_of(candidates)
-    index = next(i for i, c in enumerate(candidates) if c.modality == modality)
-    mine, count = candidates[index], candidates[index].values.shape[2]
-    here = (linear.selected >= offsets[index]) & (linear.selected < offsets[index + 1])
-    selected, coefficients = linear.selected[here] - offsets[index], linear.coefficients[:, here]
-    width = next(w for w in WIDTHS if w >= len(selected))
-    places = np.arange(len(target.values))
-    features = np.zeros((len(places), width), np.float32)
-    proxies = np.zeros((len(places), width), np.float32)
-    if len(selected):
-        column = selected % count
-        values = columns_of(mine, selected, steps_of(study, mine, selected))
-        held_out = coefficients[study.folded.fold].astype(np.float32)
-        features[:, : len(column)] = values * held_out
-        proxies[:, : len(column)] = mine.values[0][:, column]
-    prediction = linear.prediction[places, study.folded.fold]
-    residual = (target.marginal - prediction) * target.known
-    known = target.known.astype(np.float32)
-    freedom = np.float32(_freedom(study, number))
-    more = _attributed(deep, modality, len(places))
-    none = np.zeros((len(places), 0), np.float32)
-    codes = contigs(study, modality)
-    background = np.zeros((len(places), int(codes.max(initial=0)) + 1), np.float32)
-    if modality == VARIANTS and linear.background is not None:
-        of_features = codes[mine.markers[selected % count]]
-        background = put_back(study, linear, features[:, : len(selected)], of_features)
-    parts = (residual, known, freedom, features, proxies, *more, none, background)
-    return Fits(*map(jnp.asarray, parts))
-
-
-def _freedom(study: Study, number: int) -> int:
-    """Samples of a target less covariates and the marker itself."""
-    return max(int(study.targets[number].known.sum()) - study.basis.shape[1] - 1, 1)
-
-
-def _attributed(deep: Deep | None, modality: str, places: int) -> tuple[np.ndarray, np.ndarray]:
-    """Attributions of products and networks and their markers' channels, padded to a width."""
-    both = (deep.products, deep.network) if deep else ()
-    parts = [part.attribution[modality] for part in both if modality in part.attribution]
-    used = sum(part.values.shape[1] for part in parts)
-    width = next(w for w in (0, *WIDTHS) if w >= used)
-    values = np.zeros((2, places, width), np.float32)
-    if used:
-        values[0, :, :used] = np.concatenate([part.values for part in parts], axis=1)
-        values[1, :, :used] = np.concatenate([part.proxies for part in parts], axis=1)
-    return values[0], values[1]
+def _laid(contig: np.ndarray, channels: Channels) -> np.ndarray:
+    """The contigs of a padded block of markers."""
+    return np.pad(contig, (0, channels.values.shape[2] - len(contig)))
 
 
 def _scores(
     study: Study,
     trial: Trial,
+    tested: Sequence[Tested],
     channels: Channels,
     likeness: np.ndarray | None,
-    columns: np.ndarray,
+    width: int,
 ) -> Scores:
-    """The test of some markers, the first of a padded block, in each view of one target."""
-    width = len(columns)
-    contig = np.zeros(channels.values.shape[2], np.int32)
-    contig[:width] = trial.contig[columns]
-    known = study.targets[trial.number].known
-    values = np.asarray(channels.values)[:, known, :width]
-    tested = [attributed_covariance(channels, fit, contig) for fit in trial.fits]
+    """The scores of the markers of a padded block, tested in each view of one target."""
     pairs = zip(tested, trial.shares, strict=True)
     z = np.stack([widen(np.asarray(t.z)[:, :width], likeness, share) for t, share in pairs])
+    known = np.flatnonzero(study.targets[trial.number].known)
+    far = np.flatnonzero((np.abs(z[:, :2]) > LEAST_Z).any((0, 1)))
+    values = np.asarray(channels.values)[:, known[:, None], far]
     given = np.asarray(trial.fits[0].given)[known]
     spread = np.asarray(trial.fits[0].spread)[known]
-    exact = np.stack([deviates(values, trial.law, each, given=given, spread=spread) for each in z])
+    exact = np.full(z.shape, np.nan)
+    for view, each in enumerate(z):
+        exact[view][:, far] = deviates(values, trial.law, each[:, far], given=given, spread=spread)
     slope = np.asarray(tested[0].slope)[None, :width]
     return Scores(z, exact, slope, np.asarray(channels.active)[:, :width])
 
@@ -244,23 +194,21 @@ def _given(
     """
     known = study.targets[trials[0].number].known
     shadows = [*leads, *(told_products(leads[0], trial.fits[0]) for trial in trials)]
-    given = _padded(orthonormal(np.concatenate(shadows, axis=1) * known[:, None]))
+    given = padded(orthonormal(np.concatenate(shadows, axis=1) * known[:, None]))
     modified = {}
     if trials[0].fits[0].nuisance is not None:
         both = np.concatenate([given, np.asarray(trials[0].fits[0].nuisance)], axis=1)
-        modified["nuisance"] = jnp.asarray(_padded(orthonormal(both)))
-    likeness = along(np.asarray(channels.values)[:, :, : len(columns)], kin)
+        modified["nuisance"] = jnp.asarray(padded(orthonormal(both)))
+    width = len(columns)
+    likeness = along(np.asarray(channels.values)[:, :, :width], kin)
     scores = []
     for trial in trials:
         fits = [fit._replace(given=jnp.asarray(given), **modified) for fit in trial.fits]
-        scores.append(_scores(study, trial._replace(fits=fits), channels, likeness, columns))
+        contig = _laid(trial.contig[columns], channels)
+        tested = [attributed_covariance(channels, fit, contig) for fit in fits]
+        again = trial._replace(fits=fits)
+        scores.append(_scores(study, again, tested, channels, likeness, width))
     return _joined(study, candidates, trials, scores, heard, columns)
-
-
-def _padded(columns: np.ndarray) -> np.ndarray:
-    """Columns of 0 added up to a width, so that few programs are compiled."""
-    width = next(w for w in WIDTHS if w >= columns.shape[1])
-    return np.pad(columns, ((0, 0), (0, width - columns.shape[1])))
 
 
 def _table(
@@ -273,7 +221,7 @@ def _table(
 ) -> pd.DataFrame:
     """Statistics of some markers of one target; the effect is of the first view."""
     target = study.targets[number]
-    samples, freedom = int(target.known.sum()), _freedom(study, number)
+    samples, freedom = int(target.known.sum()), freedom_of(study, number)
     slope = scores.slope[0] / np.maximum(candidates.scale[columns], 1e-12)
     z, exact = list(scores.z), list(scores.exact)
     log_p = log_p_value(z, active=scores.active, freedom=freedom, exact=exact, heard=heard)

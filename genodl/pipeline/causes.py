@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from genodl.pipeline.assess import fits_of
 from genodl.pipeline.background import contigs
 from genodl.pipeline.candidates import Candidates
 from genodl.pipeline.condition import LEAD, orthonormal
+from genodl.pipeline.fits import fits_of
 from genodl.pipeline.kin import along, share_of
 from genodl.pipeline.learn import Deep, Linear
 from genodl.pipeline.study import Study

@@ -98,7 +98,7 @@ def attributed_covariance(
     fits : of one phenotype
     contig : int, (markers,), column of `fits.background`; None where there is none to put back
     """
-    near = _likeness(channels, fits.proxies) >= PROXY_R2
+    near = likeness(channels, fits.proxies) >= PROXY_R2
     near = near.astype(channels.values.dtype)
     residual = fits.residual[:, None] + fits.features @ near.T
     if contig is not None:
@@ -109,8 +109,8 @@ def attributed_covariance(
     left = (values**2).sum(1) > LEAST_LEFT * (whole**2).sum(1)
 
     first = values[0]
-    second = _apart(values[1], first)
-    inputs = _likeness(channels, fits.inputs)
+    second = orthogonal(values[1], first)
+    inputs = likeness(channels, fits.inputs)
     inputs = jnp.where(inputs >= PROXY_R2, inputs, 0)
     deep = _less((fits.attributed @ inputs.T) * fits.known[:, None], fits.given)
     directions = (first, second, deep)
@@ -135,11 +135,11 @@ def _with_partners(
     """Score of the product of each marker and partner, given its channels, (partners, markers)."""
     nuisance = jnp.zeros((len(marker), 0)) if fits.nuisance is None else fits.nuisance
     first, second = (_less(channel, nuisance) for channel in channels)
-    second = _apart(second, first)
+    second = orthogonal(second, first)
 
     def score(partner: jax.Array) -> jax.Array:
         product = _less(marker * partner[:, None], nuisance) * fits.known[:, None]
-        product = _apart(_apart(product, first), second)
+        product = orthogonal(orthogonal(product, first), second)
         power = (product**2).sum(0)
         carriers = power**2 / jnp.maximum((product**4).sum(0), 1e-30)
         told = (carriers >= PRODUCT_CARRIERS) & (power > LEAST_LEFT * fits.known.sum())
@@ -148,8 +148,13 @@ def _with_partners(
     return jax.lax.map(score, partners.T)
 
 
-def _apart(columns: jax.Array, others: jax.Array) -> jax.Array:
-    """Columns, (places, markers), each made orthogonal to the other of its marker."""
+def orthogonal(columns: jax.Array, others: jax.Array) -> jax.Array:
+    """Columns, float32, (places, markers), each made orthogonal to the other of its marker.
+
+    Parameters
+    ----------
+    columns, others : float32, (places, markers)
+    """
     length = jnp.maximum((others**2).sum(0), 1e-12)
     return columns - others * (others * columns).sum(0) / length
 
@@ -159,8 +164,14 @@ def _less(columns: jax.Array, given: jax.Array) -> jax.Array:
     return columns - given @ (given.T @ columns)
 
 
-def _likeness(channels: Channels, others: jax.Array) -> jax.Array:
-    """r2 of the additive channel of each marker with other columns, (markers, others)."""
+def likeness(channels: Channels, others: jax.Array) -> jax.Array:
+    """r2 of the additive channel of each marker with other columns, float32, (markers, others).
+
+    Parameters
+    ----------
+    channels : of a block of markers
+    others : float32, (places, others)
+    """
     product = channels.values[0].T @ others
     length = (channels.values[0] ** 2).sum(0)[:, None] * (others**2).sum(0)
     return product**2 / jnp.maximum(length, 1e-12)

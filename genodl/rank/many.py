@@ -1,0 +1,146 @@
+"""The attribution test of many phenotypes at once, where no model says anything near a marker.
+
+There the residual of a phenotype is one vector, whatever the marker, and every sum that the test
+of `genodl.rank.test` needs is a matrix product of a power of the directions with a power of the
+residuals. Only the few markers that a model of a phenotype reaches take the way of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genodl.rank.test import (
+    PROXY_R2,
+    SANDWICH_CARRIERS,
+    Fits,
+    Tested,
+    attributed_covariance,
+    likeness,
+    orthogonal,
+)
+from genodl.screen.channels import Channels
+
+WIDTHS = (32, 128, 512)  # markers with a way of their own are padded to one of these
+
+
+def attributed_covariances(
+    channels: Channels, fits: Sequence[Fits], contig: np.ndarray
+) -> list[Tested]:
+    """What `genodl.rank.test.attributed_covariance` gives for each of several fits.
+
+    Parameters
+    ----------
+    channels : of a block of markers, values (2, places, markers)
+    fits : of phenotypes, whatever their samples
+    contig : int, (markers,), column of the backgrounds
+    """
+    found: list[Tested] = [Tested(np.zeros(0), np.zeros(0))] * len(fits)
+    together: dict[bytes, list[int]] = {}
+    for number, fit in enumerate(fits):
+        if _plain(fit):
+            together.setdefault(np.asarray(fit.known).tobytes(), []).append(number)
+        else:
+            found[number] = attributed_covariance(channels, fit, contig)
+    for numbers in together.values():
+        z, slope = _alone(channels, [fits[n] for n in numbers], contig)
+        for place, number in enumerate(numbers):
+            found[number] = _with_reached(
+                channels, fits[number], contig, Tested(z[place], slope[place])
+            )
+    return found
+
+
+def _plain(fit: Fits) -> bool:
+    """Whether a marker is tested given nothing in full, and alone."""
+    return fit.given.shape[1] == 0 and fit.partners is None
+
+
+def _alone(
+    channels: Channels, fits: Sequence[Fits], contig: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """z (fits, 3, markers) and slopes (fits, markers) without what is said near a marker."""
+    known = fits[0].known
+    spread = np.stack([np.broadcast_to(f.spread, known.shape) for f in fits], axis=1)
+    residual = np.stack([np.asarray(f.residual) for f in fits], axis=1)
+    behind = np.stack([np.asarray(f.background) for f in fits], axis=2)
+    freedom = np.stack([np.asarray(f.freedom) for f in fits])
+    z = np.zeros((len(fits), 3, len(contig)), np.float32)
+    slope = np.zeros((len(fits), len(contig)), np.float32)
+    parts = np.unique(contig) if behind.any() else contig[:1]
+    for part in parts:
+        left = residual + behind[:, part]
+        mine = contig == part if len(parts) > 1 else np.ones(len(contig), bool)
+        scores, slopes = _moments(channels, left, spread, known, freedom)
+        z[:, :2, mine] = np.asarray(scores)[:, :, mine]
+        slope[:, mine] = np.asarray(slopes)[:, mine]
+    return z, slope
+
+
+def _with_reached(channels: Channels, fit: Fits, contig: np.ndarray, alone: Tested) -> Tested:
+    """The test with that of the markers a model reaches done in full."""
+    if not (np.any(fit.proxies) or np.any(fit.inputs)):
+        return alone
+    reached = np.flatnonzero(_reached(channels, fit.proxies, fit.inputs))
+    z, slope = np.array(alone.z), np.array(alone.slope)
+    for start in range(0, len(reached), WIDTHS[-1]):
+        mine = reached[start : start + WIDTHS[-1]]
+        wide = np.resize(mine, next(w for w in WIDTHS if w >= len(mine)))
+        some = Channels(
+            np.asarray(channels.values)[:, :, wide],
+            np.asarray(channels.active)[:, wide],
+            np.asarray(channels.scale)[wide],
+        )
+        tested = attributed_covariance(some, fit, contig[wide])
+        z[:, mine] = np.asarray(tested.z)[:, : len(mine)]
+        slope[mine] = np.asarray(tested.slope)[: len(mine)]
+    return Tested(z, slope)
+
+
+@jax.jit
+def _reached(channels: Channels, proxies: jax.Array, inputs: jax.Array) -> jax.Array:
+    """Whether a marker is close to one that a model attributes to, bool, (markers,)."""
+    near = [(likeness(channels, others) >= PROXY_R2).any(1) for others in (proxies, inputs)]
+    return near[0] | near[1]
+
+
+@jax.jit
+def _moments(
+    channels: Channels, residual: jax.Array, spread: jax.Array, known: jax.Array, freedom: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """z of both channels, (fits, 2, markers), and additive slopes, (fits, markers).
+
+    With covariance c, power p and slope b = c / p of a direction u, the residual r less b u has
+    the power r'r - b c, and the sum of its squares times those of u is
+    u2'r2 - 2 b u3'r + b^2 u4'1.
+
+    Parameters
+    ----------
+    residual, spread : float32, (places, fits)
+    known : float32, (places,)
+    freedom : float32, (fits,)
+    """
+    residual = residual * known[:, None]
+    first = channels.values[0] * known[:, None]
+    u = jnp.stack([first, orthogonal(channels.values[1] * known[:, None], first)])
+
+    def along(direction: jax.Array, columns: jax.Array) -> jax.Array:
+        return jnp.einsum("cnm,nt->tcm", direction, columns)
+
+    square = u**2
+    power, fourth = square.sum(1), (square**2).sum(1)
+    covariance = along(u, residual)
+    slope = covariance / jnp.maximum(power, 1e-30)
+    rest = (residual**2).sum(0)[:, None, None] - slope * covariance
+    plain = rest / freedom[:, None, None] * along(square, spread)
+    crossed = along(square, residual**2) - 2 * slope * along(square * u, residual)
+    sandwich = (crossed + slope**2 * fourth) * known.sum() / freedom[:, None, None]
+    carriers = power**2 / jnp.maximum(fourth, 1e-30)
+    weight = carriers / (carriers + SANDWICH_CARRIERS)
+    variance = weight * sandwich + (1 - weight) * plain
+    z = covariance / jnp.sqrt(jnp.maximum(variance, 1e-30))
+    z = jnp.where((power > 1e-12) & channels.active, z, 0)
+    return z, covariance[:, 0] / jnp.maximum(power[0], 1e-12)
