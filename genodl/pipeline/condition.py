@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from scipy import sparse as sp
@@ -47,25 +47,53 @@ def given_stronger(
     columns = {name: table[name].to_numpy(copy=True) for name in RENEWED if name in table}
     log_p, free = columns["log_p"], np.ones(len(table), bool)
     leads: dict[str, list[int]] = {}
+    pools: dict[str, _Pool] = {}
     while True:
         lead = int(np.where(free, log_p, 0).argmin())
         if not (free[lead] and log_p[lead] < LEAD):
             return table.assign(**columns)
         free[lead] = False
         free[near.indices[near.indptr[lead] : near.indptr[lead + 1]]] = False
-        leads.setdefault(contig[lead], []).append(lead)
-        pool = np.flatnonzero(free & (contig == contig[lead]) & (log_p < DOUBTFUL))
-        if not len(pool):
-            continue
-        channels = study.channels(modality, pool, size=_padded(len(pool)))
-        given = _channels_of(study, modality, leads[contig[lead]])
-        likeness = _likeness(channels.values[0], given[0, :, -1])[: len(pool)]
-        shaded = likeness * deviate(log_p[[lead]]) ** 2 > SHADOW
-        if not shaded.any():
-            continue
-        again = retest(channels, pool, given)
-        for name, column in columns.items():
-            column[pool[shaded]] = again[name].to_numpy()[shaded]
+        here = contig[lead]
+        leads.setdefault(here, []).append(lead)
+        if here not in pools:  # a marker that is no discovery stays none, and needs no test again
+            pools[here] = _pool(study, modality, np.flatnonzero(_open(log_p, free, contig == here)))
+        given = _channels_of(study, modality, leads[here])
+        added = _likeness(pools[here], given[0, :, -1]) * deviate(log_p[[lead]]) ** 2
+        shaded = pools[here].columns[added > SHADOW]
+        shaded = shaded[_open(log_p[shaded], free[shaded])]
+        if len(shaded):
+            channels = study.channels(modality, shaded, size=_padded(len(shaded)))
+            again = retest(channels, shaded, given)
+            for name, column in columns.items():
+                column[shaded] = again[name].to_numpy()
+
+
+class _Pool(NamedTuple):
+    """The markers of a contig that may be discoveries.
+
+    Attributes
+    ----------
+    columns : int, (markers,), in the modality
+    values : float32, (places, markers), additive channel
+    power : float32, (markers,), its sum of squares
+    """
+
+    columns: np.ndarray
+    values: np.ndarray
+    power: np.ndarray
+
+
+def _open(log_p: np.ndarray, free: np.ndarray, here: np.ndarray | bool = True) -> np.ndarray:
+    """Markers that belong to no locus yet and may be discoveries, bool, (markers,)."""
+    return free & (log_p < DOUBTFUL) & here
+
+
+def _pool(study: Study, modality: str, columns: np.ndarray) -> _Pool:
+    """The pool of some columns."""
+    found = study.channels(modality, columns, size=_padded(len(columns)))
+    values = np.asarray(found.values[0])[:, : len(columns)]
+    return _Pool(columns, values, (values**2).sum(0))
 
 
 def orthonormal(columns: np.ndarray) -> np.ndarray:
@@ -85,8 +113,6 @@ def _channels_of(study: Study, modality: str, leads: list[int]) -> np.ndarray:
     return np.asarray(found.values)[:, :, : len(leads)]
 
 
-def _likeness(columns: jnp.ndarray, lead: np.ndarray) -> np.ndarray:
-    """r2 of each column with the lead, (markers,)."""
-    product = np.asarray(lead @ columns)
-    length = np.asarray((columns**2).sum(0)) * (lead**2).sum()
-    return product**2 / np.maximum(length, 1e-12)
+def _likeness(pool: _Pool, lead: np.ndarray) -> np.ndarray:
+    """r2 of each column of a pool with the lead, (markers,)."""
+    return (lead @ pool.values) ** 2 / np.maximum(pool.power * (lead**2).sum(), 1e-12)
