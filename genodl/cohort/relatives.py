@@ -42,14 +42,16 @@ def relatives(
     values, half = values[:, ::step], _halves(contig[::step])
     if len(np.unique(half)) < 2:
         return nothing
-    x = np.where(weight[:, None] > 0, values, 0).astype(np.float32)
-    x *= np.sqrt((weight > 0).sum() / np.maximum((x**2).sum(0), 1e-9))
+    x = np.where(weight[:, None] > 0, values, np.float32(0)).astype(np.float32, copy=False)
+    x *= np.sqrt((weight > 0).sum() / np.maximum(np.einsum("ij,ij->j", x, x), 1e-9))
     parts = [x[:, half == side] for side in (0, 1)]
+    variants = x.shape[1]
+    del x
     threshold = None
     rows = []
     for start in range(0, samples, ROWS):
         one, two = (p[start : start + ROWS] @ p.T / p.shape[1] for p in parts)
-        both = (one * parts[0].shape[1] + two * parts[1].shape[1]) / x.shape[1]
+        both = (one * parts[0].shape[1] + two * parts[1].shape[1]) / variants
         if threshold is None:
             threshold = max(LEAST, NOISE * _noise(one, two, start, weight))
         i, j = np.nonzero(both > threshold)

@@ -3,38 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from genodl import __version__, provenance
 from genodl.cohort.presence import VARIANTS
-from genodl.config import DiscoverConfig, as_dict, read
+from genodl.config import DiscoverConfig, read
 from genodl.errors import InputError
 from genodl.pipeline.annotation import Annotation, AnyPath, annotation
 from genodl.pipeline.assess import attribution_test
 from genodl.pipeline.background import backgrounds, stacked
 from genodl.pipeline.candidates import Candidates, screen
 from genodl.pipeline.causes import with_credible
+from genodl.pipeline.collect import brought_together
 from genodl.pipeline.found import Found
-from genodl.pipeline.genelevel import GeneLevel, gene_level, members_of, with_branches
+from genodl.pipeline.genelevel import gene_level, members_of, with_branches
+from genodl.pipeline.heap import give_back
 from genodl.pipeline.interact import Panel, interact, panel
-from genodl.pipeline.interactions import interactions
 from genodl.pipeline.kin import kin
 from genodl.pipeline.knock import Groups, cliques, from_knockoffs, groups
 from genodl.pipeline.learn import Deep, Linear, sparse
 from genodl.pipeline.networks import deepen
 from genodl.pipeline.permute import from_permutations
-from genodl.pipeline.predict import assessed, predictions
 from genodl.pipeline.study import Study, prepare
 from genodl.pipeline.tables import neighbours, rank
 from genodl.pipeline.votes import agreement, with_stability
-from genodl.rank.calibration import inflation, self_check
 from genodl.rank.resemblance import Kin
-from genodl.screen.residual import Target
 from genodl.values import Cohort
 
 Track = Callable[[Iterable, str, int], Iterable]
@@ -98,7 +95,9 @@ def discover(
         members_of(study, known, config)  # a fault of the annotation shows before the long part
     candidates = [screen(study, m, config, track) for m in study.cohort.modalities]
     scanned = panel(study, config)
+    give_back()
     joint, own, deeps = _learn(study, candidates, scanned, config, track)
+    give_back()
     among = kin(study, config.group)
     near = {
         c.modality: neighbours(study, c.modality, config)
@@ -141,7 +140,7 @@ def discover(
     if level:
         each = zip(joint, deeps, level.tests, strict=True)
         deeps = [with_branches(study, i, *parts) for i, parts in enumerate(each)]
-    return _found(study, config, covariates, ranked, scanned, joint, deeps, level, steady)
+    return brought_together(study, config, covariates, ranked, scanned, joint, deeps, level, steady)
 
 
 def _tested(
@@ -216,57 +215,6 @@ def _learn(
     return joint, own, deeps
 
 
-def _found(
-    study: Study,
-    config: DiscoverConfig,
-    covariates: Sequence[str],
-    ranked: list[tuple[pd.DataFrame, pd.DataFrame]],
-    scanned: Panel,
-    joint: list[Linear],
-    deeps: list[Deep],
-    level: GeneLevel | None,
-    steady: list[dict[str, Any]],
-) -> Found:
-    """Everything a result holds."""
-    real = [f for f in study.families if not study.targets[f[0]].null]
-    names = [study.targets[f[0]].name for f in real]
-    predicted = [predictions(study, f, joint, deeps) for f in real]
-    calibration: dict[str, Any] = {}
-    for name, (markers, loci) in zip(names, ranked, strict=False):
-        calibration[name] = {
-            "n_tested": len(markers),
-            "n_loci": len(loci),
-            "lambda": inflation(markers["p_value"].to_numpy()),
-            "n_discoveries": int((loci["q_value"] < config.fdr).sum()),
-        }
-    null = ranked[len(real) :]
-    calibration["self_check"] = self_check(
-        [markers["p_value"].to_numpy() for markers, _ in null],
-        [float(loci["q_value"].min()) for _, loci in null],
-        fdr=config.fdr,
-    )
-    if level:
-        level.calibrate(calibration, names, fdr=config.fdr)
-    return Found(
-        markers=pd.concat([m for m, _ in ranked[: len(real)]], ignore_index=True),
-        loci=pd.concat([loci for _, loci in ranked[: len(real)]], ignore_index=True),
-        performance={
-            name: {**assessed(study, f, table, deeps, config), "rank_stability": agreed}
-            for name, f, table, agreed in zip(names, real, predicted, steady, strict=True)
-        },
-        calibration=calibration,
-        predictions=pd.concat(predicted, ignore_index=True),
-        run=_run(study, config, covariates, names)
-        | {"pairs": scanned.record}
-        | ({"genes": level.record} if level else {}),
-        ensembles={_title(study.targets[i]): deeps[i].ensemble for f in real for i in f},
-        extras={
-            "interactions": interactions(study, scanned, joint, deeps, config),
-            **(level.tables(len(real)) if level else {}),
-        },
-    )
-
-
 def _pairs(
     survival: Sequence[str] | Sequence[tuple[str, str]], names: Sequence[str]
 ) -> list[tuple[str, str]]:
@@ -284,34 +232,3 @@ def _pairs(
                 mend='give ("time", "event")',
             )
     return list(dict.fromkeys((str(time), str(event)) for time, event in given))
-
-
-def _title(target: Target) -> str:
-    """The phenotype, and the class where it has several."""
-    return f"{target.name}={target.label}" if target.label else target.name
-
-
-def _run(
-    study: Study, config: DiscoverConfig, covariates: Sequence[str], names: Sequence[str]
-) -> dict[str, Any]:
-    """Provenance: what was run on what."""
-    losses = study.cohort.losses
-    return {
-        "genodl": __version__,
-        "versions": provenance.versions(),
-        "device": provenance.device(),
-        "created": provenance.now(),
-        "seed": config.seed,
-        "folds": config.folds,
-        "members": config.members,
-        "config": {
-            **as_dict(config),
-            "phenotypes": list(names),
-            "covariates": list(covariates),
-        },
-        "design": ["intercept", *study.covariate_names],
-        "samples": len(study.cohort.samples),
-        "markers": {name: m.n_vars for name, m in study.cohort.modalities.items()},
-        "inputs": [],
-        "losses": [{f.name: getattr(loss, f.name) for f in fields(loss)} for loss in losses],
-    }

@@ -7,7 +7,7 @@ import pandas as pd
 
 from genodl.cohort.presence import VARIANTS
 from genodl.cohort.relatives import MOST, relatives
-from genodl.pipeline.study import Study
+from genodl.pipeline.study import TILE, Study
 from genodl.rank.resemblance import Kin, membership, resemblance, shares, variance_ratio
 from genodl.rank.test import Fits
 
@@ -63,8 +63,12 @@ def _genotypes(study: Study) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros((len(study.basis), 0), np.float32), np.zeros(0, object)
     markers = study.cohort.modalities[VARIANTS]
     chosen = np.arange(0, markers.n_vars, -(-markers.n_vars // MOST))
-    channels = study.channels(VARIANTS, chosen, size=len(chosen))
-    return np.asarray(channels.values[0]), markers.var["contig"].to_numpy()[chosen]
+    values = np.zeros((len(study.basis), len(chosen)), np.float32)
+    for start in range(0, len(chosen), TILE):
+        mine = chosen[start : start + TILE]
+        channels = study.channels(VARIANTS, mine, size=TILE)
+        values[:, start : start + TILE] = np.asarray(channels.values[0])[:, : len(mine)]
+    return values, markers.var["contig"].to_numpy()[chosen]
 
 
 def _groups(study: Study, group: str) -> np.ndarray:
