@@ -89,11 +89,8 @@ def _with_reached(channels: Channels, fit: Fits, contig: np.ndarray, alone: Test
     for start in range(0, len(reached), WIDTHS[-1]):
         mine = reached[start : start + WIDTHS[-1]]
         wide = np.resize(mine, next(w for w in WIDTHS if w >= len(mine)))
-        some = Channels(
-            np.asarray(channels.values)[:, :, wide],
-            np.asarray(channels.active)[:, wide],
-            np.asarray(channels.scale)[wide],
-        )
+        # on the host a copy costs less than a program for each pattern
+        some = Channels(*(jnp.asarray(np.asarray(part)[..., wide]) for part in channels))
         tested = attributed_covariance(some, fit, contig[wide])
         z[:, mine] = np.asarray(tested.z)[:, : len(mine)]
         slope[mine] = np.asarray(tested.slope)[: len(mine)]
