@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from genodl.errors import InputError
 from genodl.io import bgzf, packed
 from genodl.io.header import Dictionary, broken, check_field, read_dictionary
-from genodl.io.index import Stretch, in_stretch, read_index, stretches
+from genodl.io.index import Stretch, in_stretch, whole_or_stretches
 from genodl.io.records import UNKNOWN, check_size, expand
 from genodl.io.source import Block, Field, Region, Source, overlapping, unknown_contig
 from genodl.io.vcf import LONGEST_RECORD, ahead, bad_call, skip
@@ -60,13 +61,10 @@ def _blocks(
     for region in regions or ():
         if region.contig not in names.header.contigs:
             raise unknown_contig(path, region.contig, names.header.contigs)
-    index = read_index(path) if regions is not None else None
-    if index is None:
-        yield from _scan(path, names, columns, regions, field)
-        return
     keys = {name: str(number) for number, name in names.contigs.items()}
-    for stretch in stretches(path, index, regions or (), keys):
-        yield from _stretch(path, names, columns, stretch, field)
+    scan = partial(_scan, path, names, columns, regions, field)
+    stretch = partial(_stretch, path, names, columns, field=field)
+    yield from whole_or_stretches(path, regions, keys, scan=scan, stretch=stretch)
 
 
 def _scan(

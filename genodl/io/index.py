@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import numpy as np
 import pysam
 
 from genodl.errors import InputError
-from genodl.io.source import Region, overlapping, unknown_contig
+from genodl.io.source import Block, Region, overlapping, unknown_contig
 
 logger = logging.getLogger(__name__)
 TBI_SHIFT, TBI_DEPTH = 14, 5
@@ -138,6 +138,30 @@ def _before(index: Index, bins: Bins, start: int) -> int:
     # what overlaps the position and begins further left overlaps that bin too, so starts no earlier
     nearest = max((n for n in bins.first if leaves <= n <= last), default=None)
     return 0 if nearest is None else bins.first[nearest]
+
+
+def whole_or_stretches(
+    path: Path,
+    regions: Sequence[Region] | None,
+    keys: dict[str, str],
+    *,
+    scan: Callable[[], Iterator[Block]],
+    stretch: Callable[[Stretch], Iterator[Block]],
+) -> Iterator[Block]:
+    """The blocks of a file, or of regions of it through an index if there is one.
+
+    Parameters
+    ----------
+    keys : contig -> its name in the index, see `stretches`
+    scan : reads the whole file, and of it the regions
+    stretch : reads the part of one region
+    """
+    index = read_index(path) if regions is not None else None
+    if index is None:
+        yield from scan()
+        return
+    for part in stretches(path, index, regions or (), keys):
+        yield from stretch(part)
 
 
 def stretches(

@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 from genodl.errors import InputError
 from genodl.io import bgzf, calls
 from genodl.io.header import Header, check_field, read_header
-from genodl.io.index import Stretch, in_stretch, read_index, stretches
+from genodl.io.index import Stretch, in_stretch, whole_or_stretches
 from genodl.io.records import (
     UNKNOWN,
     Records,
@@ -64,12 +65,10 @@ def _blocks(
 ) -> Iterator[Block]:
     """The alleles of the file, or of the regions through an index if there is one."""
     check_field(path, header.formats, field)
-    index = read_index(path) if regions is not None else None
-    if index is None:
-        yield from _scan(path, header, columns, regions, field)
-        return
-    for stretch in stretches(path, index, regions or (), {c: c for c in header.contigs}):
-        yield from _stretch(path, header, columns, stretch, field)
+    keys = {c: c for c in header.contigs}
+    scan = partial(_scan, path, header, columns, regions, field)
+    stretch = partial(_stretch, path, header, columns, field=field)
+    yield from whole_or_stretches(path, regions, keys, scan=scan, stretch=stretch)
 
 
 def _scan(
