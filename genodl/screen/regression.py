@@ -197,32 +197,11 @@ def _fit(on_basis, on_residual, square, begin, absent, known, basis, residual, n
         for p in range(phenotypes):
             left[p] = power[p]
         count = samples
-        # what the samples without a call add to the sums
-        for k in range(begin[v], begin[v + 1]):
-            i = absent[k]
-            if not known[i]:
-                continue
-            count -= 1
-            for a in range(columns):
-                for b in range(a + 1):
-                    root[a, b] -= basis[i, a] * basis[i, b]
-                for p in range(phenotypes):
-                    shift[a, p] -= basis[i, a] * residual[i, p]
-            for p in range(phenotypes):
-                left[p] -= residual[i, p] ** 2
+        gone = absent[begin[v] : begin[v + 1]]
+        count -= _take_out(gone, known, basis, residual, root, shift, left)
         freedom = count - columns - 1
         sound = _cholesky(root) and freedom > 0
-        spread = square[v]
-        for a in range(columns):
-            total = on_basis[v, a]
-            for c in range(a):
-                total -= root[a, c] * w[c]
-                for p in range(phenotypes):
-                    shift[a, p] -= root[a, c] * shift[c, p]
-            w[a] = total / root[a, a]
-            for p in range(phenotypes):
-                shift[a, p] /= root[a, a]
-            spread -= w[a] ** 2
+        spread = square[v] - _solve(root, on_basis[v], shift, w)
         sound = sound and spread > SINGULAR * square[v]
         for p in range(phenotypes):
             n[v, p] = count
@@ -240,6 +219,42 @@ def _fit(on_basis, on_residual, square, begin, absent, known, basis, residual, n
             effect[v, p] = slope
             se[v, p] = np.sqrt(rest / freedom / spread)
             t[v, p] = slope / se[v, p]
+
+
+@numba.njit(cache=True, nogil=True)
+def _take_out(gone, known, basis, residual, root, shift, left):
+    """Take what samples without a call add out of the sums; how many of them are known."""
+    columns, phenotypes = basis.shape[1], residual.shape[1]
+    count = 0
+    for i in gone:
+        if not known[i]:
+            continue
+        count += 1
+        for a in range(columns):
+            for b in range(a + 1):
+                root[a, b] -= basis[i, a] * basis[i, b]
+            for p in range(phenotypes):
+                shift[a, p] -= basis[i, a] * residual[i, p]
+        for p in range(phenotypes):
+            left[p] -= residual[i, p] ** 2
+    return count
+
+
+@numba.njit(cache=True, nogil=True)
+def _solve(root, on_basis, shift, w):
+    """Solve the lower factor for the marker, in w, and the phenotypes, in shift; w squared."""
+    square = 0.0
+    for a in range(len(root)):
+        total = on_basis[a]
+        for c in range(a):
+            total -= root[a, c] * w[c]
+            for p in range(shift.shape[1]):
+                shift[a, p] -= root[a, c] * shift[c, p]
+        w[a] = total / root[a, a]
+        for p in range(shift.shape[1]):
+            shift[a, p] /= root[a, a]
+        square += w[a] ** 2
+    return square
 
 
 @numba.njit(cache=True, nogil=True)
