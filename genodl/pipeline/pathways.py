@@ -21,6 +21,9 @@ from genodl.rank.parts import form_tails
 Track = Callable[[Iterable, str, int], Iterable]
 LARGEST_SET = 500  # genes; larger sets are left out, and counted
 DIRECTIONS = 256  # of a set, shared out among its genes
+GENE_STRENGTH = (
+    10.0  # noncentrality of a weak gene, to which the weights of its directions are tuned
+)
 WEIGHTS = (0.25, 0.25, 0.25, 0.25)  # linear form, both forms, its genes' p-values, networks
 PATHWAYS = [
     *("phenotype", "rank", "pathway", "n_genes", "lead_gene", "score", "p_value", "q_value"),
@@ -54,8 +57,8 @@ def pathway_tests(
     """log p of each part of each set's test, (targets, 5, sets), the last row all together.
 
     The null of a set is that none of its genes is associated (self-contained), given the leading
-    genes outside it, with which it may share LD. The forms of its genes are added up with equal
-    weight, so that many weak genes count together; the Cauchy combination of its genes' own
+    genes outside it, with which it may share LD. The forms of its genes are added up, all alike,
+    so that many weak genes count together; the Cauchy combination of its genes' own
     p-values finds a few strong ones; and the networks' attributions are summed over the set.
     """
     views = views_of(study, kin(study, group))
@@ -84,17 +87,18 @@ def pathway_tests(
 
 
 def _bases(study: Study, members: Membership, rows: np.ndarray) -> tuple[Basis, Basis]:
-    """The leading directions of the genes of a set, each gene of weight 1."""
+    """The leading directions of the genes of a set, all genes alike."""
     most = max(DIRECTIONS // len(rows), 1)
     genes = [gene for _, gene in genes_of(study, members, rows)]
     return _stacked([g.linear for g in genes], most), _stacked([g.bent for g in genes], most)
 
 
 def _stacked(bases: Sequence[Basis], most: int) -> Basis:
-    """Directions of several genes side by side."""
+    """Directions of several genes side by side, weighed within each as `forms.basis` has it."""
     shares = [b.share[:most] / max(b.share[:most].sum(), 1e-300) for b in bases]
     share = np.concatenate(shares)
-    return Basis(np.hstack([b.values[:, :most] for b in bases]), share, share)
+    values = np.hstack([b.values[:, :most] for b in bases])
+    return Basis(values, share / (1 + GENE_STRENGTH * share), share)
 
 
 def _networks(test: Tests, view: View, sets: Mapping[str, np.ndarray]) -> np.ndarray:
