@@ -11,7 +11,7 @@ import numpy as np
 
 MINIMAL_CARRIERS = 10.0  # effective samples that must carry the second channel
 WINSOR = 4.0  # standard deviations, for the square of a heavy-tailed input
-STEPS = tuple(step / 10 for step in range(1, 10))  # quantiles at which a continuous input is cut
+STEPS = tuple(step / 20 for step in range(1, 20))  # quantiles at which a continuous input is cut
 LEAST_SIDE = 0.025  # share of the samples on either side of a step
 
 

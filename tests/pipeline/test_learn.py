@@ -216,4 +216,4 @@ def test_variants_have_no_steps_and_other_markers_have_those_of_the_best(screene
     best = screened.features[:3, 0, 0, 0]
     assert_array_equal(found[:3], best)
     assert set(found[3:] % count) == set(best % count)
-    assert len(found) == 3 + 9 * len(set(best % count))
+    assert len(found) == 3 + 19 * len(set(best % count))

@@ -145,9 +145,9 @@ def cut(values: np.ndarray, level: int, *, covariates: np.ndarray | None = None)
 
 
 def test_a_step_tells_the_samples_above_its_quantile():
-    assert STEPS[7] == 0.8
+    assert STEPS[15] == 0.8
     # two of ten are above: mean 0.2, standard deviation 0.4
-    assert_allclose(cut(np.arange(10.0), 7), [-0.5] * 8 + [2.0] * 2, rtol=1e-5)
+    assert_allclose(cut(np.arange(10.0), 15), [-0.5] * 8 + [2.0] * 2, rtol=1e-5)
 
 
 def test_steps_are_the_same_of_any_rising_function_of_the_input():
@@ -165,7 +165,7 @@ def test_a_step_that_nearly_all_samples_are_below_of_is_nothing():
 def test_a_missing_input_takes_the_mean_of_its_step():
     values = np.arange(10.0)
     values[4] = np.nan
-    found = cut(values, 4)
+    found = cut(values, 9)
     assert found[4] == pytest.approx(0, abs=1e-6)
     assert_allclose(found[[0, 9]], [found.min(), found.max()])
 
@@ -173,5 +173,5 @@ def test_a_missing_input_takes_the_mean_of_its_step():
 def test_steps_are_free_of_the_covariates():
     rng = np.random.default_rng(11)
     covariates = np.column_stack([np.ones(300), rng.standard_normal(300)])
-    found = cut(covariates[:, 1] + rng.standard_normal(300), 4, covariates=covariates)
+    found = cut(covariates[:, 1] + rng.standard_normal(300), 9, covariates=covariates)
     assert_allclose(covariates.T @ found, 0, atol=1e-3)
