@@ -25,7 +25,7 @@ from genodl.screen.residual import Target
 from genodl.train.stacking import gate
 
 Track = Callable[[Iterable, str, int], Iterable]
-PARTS = ("p_linear", "p_forms", "p_burden", "p_single", "p_network", "p_index")
+PARTS = ("p_linear", "p_forms", "p_burden", "p_single", "p_network")
 GENES = [
     *("phenotype", "rank", "gene", "contig", "start", "end", "n_markers"),
     *("score", "p_value", "q_value", "cluster", *PARTS),
@@ -128,7 +128,7 @@ def gene_table(
 
     Parameters
     ----------
-    parts : float, (6, genes), log p, nan where a gene lacks a part
+    parts : float, (5, genes), log p, nan where a gene lacks a part
     log_p : float, (genes,)
     links : (genes, genes), nonzero where two genes are in LD
     """

@@ -39,9 +39,8 @@ class Tests(NamedTuple):
 
     Attributes
     ----------
-    parts : float64, (6, genes), log p: linear form, both forms, burden, single markers, network,
-        one index
-    used : bool, (6, genes)
+    parts : float64, (5, genes), log p: linear form, both forms, burden, single markers, network
+    used : bool, (5, genes)
     log_p : float64, (genes,)
     branches : the networks, None where none were trained
     leading : genes that the others are tested given -> their directions, (samples, directions),

@@ -11,14 +11,12 @@ from genodl.pipeline.members import Gene
 from genodl.pipeline.study import Study
 from genodl.rank import saddlepoint
 from genodl.rank.fdr import cauchy_combination
-from genodl.rank.forms import Basis, Form, basis, form
-from genodl.rank.index import bends, index, strongest, strongest_tail
-from genodl.rank.parts import Scores, form_tails, normal_scores, one_index, scores
+from genodl.rank.forms import Basis, Form, form
+from genodl.rank.parts import form_tails, normal_scores, scores
 from genodl.rank.resemblance import Kin, resemblance, shares, variance_ratio
 from genodl.rank.test import SANDWICH_CARRIERS
 from genodl.screen.residual import Target
 
-BENDS_STRENGTH = 5.0  # noncentrality to which the weights of an index's bends are tuned
 LEAST_LEFT = 0.01  # of a direction's variance, given the leading genes, for a test of it
 
 
@@ -34,7 +32,6 @@ class View(NamedTuple):
     freedom : samples less covariates
     law : of the residual, for the tail of few carriers
     share : float64, (2,), how far the residual follows relatives and groups
-    design : float64, (samples, rank), the covariates, orthonormal there, whatever is known
     """
 
     known: np.ndarray
@@ -43,7 +40,6 @@ class View(NamedTuple):
     freedom: int
     law: saddlepoint.Law
     share: np.ndarray
-    design: np.ndarray
 
     def seen(self, values: np.ndarray, given: np.ndarray | None) -> np.ndarray:
         """Columns, (places, columns), of the samples, free of the covariates and of what is given.
@@ -65,20 +61,10 @@ class Likeness(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """What one gene gives for one target.
-
-    Attributes
-    ----------
-    linear, bent : forms of its markers, and of their squares and products
-    bends : form of what bends the index of the linear scores
-    square : log p of the square of one sum of the markers
-    burden, single : log p of the burden, and of the markers one by one
-    """
+    """What one gene gives for one target."""
 
     linear: Form
     bent: Form
-    bends: Form
-    square: float
     burden: float
     single: float
 
@@ -92,18 +78,17 @@ def _view(study: Study, target: Target, among: Kin) -> View:
     """The samples of a target."""
     known = target.known
     rank = study.basis.shape[1]
-    design = study.basis[known].astype(np.float64)
+    basis = study.basis[known].astype(np.float64)
     covariates = None
     if not known[study.folded.present > 0].all():
-        design = covariates = np.linalg.qr(design)[0]
+        basis = covariates = np.linalg.qr(basis)[0]
     residual = target.marginal[known].astype(np.float64)
     tamed = normal_scores(residual)
     if tamed is not residual:
-        residual = less(tamed, design)
+        residual = less(tamed, basis)
     share = np.zeros(2) if among.empty else shares(target.marginal, known, among)
     freedom = max(len(residual) - rank, 1)
-    law = saddlepoint.empirical_law(residual)
-    return View(known, residual, covariates, freedom, law, share, design)
+    return View(known, residual, covariates, freedom, saddlepoint.empirical_law(residual), share)
 
 
 def likeness_of(gene: Gene, among: Kin) -> Likeness | None:
@@ -119,51 +104,22 @@ def parts_of(
 ) -> Parts:
     """The tests of one gene, given the directions of other genes where there are some."""
     residual, freedom, variance = _left(view, given)
-    ratio = [_ratio(view, alike) for alike in likeness or [None] * 3]
-    straight, curved, lone = (
-        view.seen(values, given) for values in (gene.linear.values, gene.bent.values, _lone(gene))
-    )
 
-    def scored(values: np.ndarray, ratio: np.ndarray | float) -> Scores:
-        return scores(values, residual, freedom=freedom, law=view.law, ratio=ratio)
+    def tested(basis: Basis, alike: np.ndarray | None) -> Form:
+        few, ratio = SANDWICH_CARRIERS, _ratio(view, alike)
+        directions = view.seen(basis.values, given)
+        return form(directions, basis.weight, residual, variance, few=few, ratio=ratio)
 
-    def formed(values: np.ndarray, basis: Basis, ratio: np.ndarray | float) -> Form:
-        few = SANDWICH_CARRIERS
-        return form(values, basis.weight, residual, variance, few=few, ratio=ratio)
-
-    bent = less(bends(index(gene.linear, scored(straight, ratio[0]).z)[view.known]), view.design)
-    along = strongest(gene.squares, scored(curved, ratio[1]).z[None])[0]
-    # directions found from the phenotype are taken to run along kin as the most alike of the gene
-    square = scored(curved @ along[:, None], np.max(ratio[1], initial=1.0)).z[0]
-    each = scored(lone, ratio[2]).log_p
-    single = cauchy_combination(each[1:], np.zeros(len(each) - 1, int), 1)
+    ratio = _ratio(view, likeness and likeness.lone)
+    directions = view.seen(np.column_stack([gene.burden, gene.channels[0]]), given)
+    lone = scores(directions, residual, freedom=freedom, law=view.law, ratio=ratio).log_p
+    single = cauchy_combination(lone[1:], np.zeros(len(lone) - 1, int), 1)
     return Parts(
-        formed(straight, gene.linear, ratio[0]),
-        formed(curved, gene.bent, ratio[1]),
-        _apart(less(bent, given), straight, residual, freedom, np.max(ratio[0], initial=1.0)),
-        float(strongest_tail(square, gene.squares)),
-        float(each[0]),
+        tested(gene.linear, likeness and likeness.linear),
+        tested(gene.bent, likeness and likeness.bent),
+        float(lone[0]),
         float(single[0]),
     )
-
-
-def _lone(gene: Gene) -> np.ndarray:
-    """The burden beside the markers."""
-    return np.column_stack([gene.burden, gene.channels[0]])
-
-
-def _apart(
-    values: np.ndarray, others: np.ndarray, residual: np.ndarray, freedom: int, ratio: float
-) -> Form:
-    """The form of what some columns say beside others, which are taken out of the residual too."""
-    given = np.linalg.qr(others)[0]
-    found = basis(
-        less(values, given).astype(np.float32), present=len(residual), strength=BENDS_STRENGTH
-    )
-    left = less(residual, given)
-    variance = float(left @ left) / max(freedom - given.shape[1], 1)
-    few = SANDWICH_CARRIERS
-    return form(found.values, found.weight, left, variance, few=few, ratio=ratio)
 
 
 def _left(view: View, given: np.ndarray | None) -> tuple[np.ndarray, int, float]:
@@ -181,12 +137,11 @@ def form_of(basis: Basis, view: View, given: np.ndarray | None) -> Form:
 
 
 def tabled(collected: list[Parts]) -> tuple[np.ndarray, np.ndarray]:
-    """log p of the parts of each gene, (6, genes), and which it has; no network yet."""
+    """log p of the parts of each gene, (5, genes), and which it has; no network yet."""
     straight, joint = form_tails([p.linear for p in collected], [p.bent for p in collected])
-    one = one_index(straight, [p.bends for p in collected], np.array([p.square for p in collected]))
     burden = np.array([p.burden for p in collected])
     single = np.array([p.single for p in collected])
-    parts = np.stack([straight, joint, burden, single, np.zeros(len(collected)), one])
+    parts = np.stack([straight, joint, burden, single, np.zeros(len(collected))])
     used = np.ones(parts.shape, bool)
     used[4] = False
     return parts, used

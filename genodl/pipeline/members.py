@@ -11,7 +11,6 @@ from genodl.cohort.presence import VARIANTS
 from genodl.pipeline.study import Study, as_float
 from genodl.rank.annotate import Membership
 from genodl.rank.forms import Basis, basis, products
-from genodl.rank.index import Squares, squares
 
 BLOCK = 2048  # markers of genes at a time
 MOST_MARKERS = 512  # of a gene; evenly along it where there are more
@@ -26,14 +25,12 @@ class Gene(NamedTuple):
     burden : float32, (places,), the sum of the standardised markers, variants by minor allele
     linear : directions of the additive channels
     bent : directions of their squares and products
-    squares : of sums of the markers, by the bent directions
     """
 
     channels: np.ndarray
     burden: np.ndarray
     linear: Basis
     bent: Basis
-    squares: Squares
 
 
 def genes_of(
@@ -92,6 +89,5 @@ def _gene(study: Study, channels: np.ndarray, sign: np.ndarray) -> Gene:
     present = study.folded.present
     count = int(present.sum())
     linear = basis(channels[0], present=count)
-    formed = products(linear, study.basis, present)
-    bent = basis(formed, present=count)
-    return Gene(channels, channels[0] @ sign, linear, bent, squares(formed, bent, count))
+    bent = basis(products(linear, study.basis, present), present=count)
+    return Gene(channels, channels[0] @ sign, linear, bent)

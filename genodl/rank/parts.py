@@ -12,8 +12,8 @@ from genodl.rank.fdr import cauchy_combination
 from genodl.rank.forms import Form, log_tail
 from genodl.rank.test import SANDWICH_CARRIERS
 
-# linear form, both forms, burden, single markers, network, one index
-WEIGHTS = (0.15, 0.2, 0.1, 0.05, 0.2, 0.3)
+# linear form, both forms, burden, single markers, network
+WEIGHTS = (0.15, 0.5, 0.1, 0.05, 0.2)
 LONG_TAILS = 1.0  # excess kurtosis beyond which a residual is replaced by its normal scores
 
 
@@ -139,33 +139,12 @@ def form_tails(linear: list[Form], bent: list[Form]) -> tuple[np.ndarray, np.nda
     return straight, both(straight, log_tail(bent), has_bent)
 
 
-def one_index(straight: np.ndarray, bends: list[Form], square: np.ndarray) -> np.ndarray:
-    """log p of each gene as one bent sum of its markers, see `genodl.rank.index`, (genes,).
-
-    What bends the index of the linear scores and the strongest square share evidence, and are
-    combined; together they are independent of the linear form.
-
-    Parameters
-    ----------
-    straight : float, (genes,), log p of the linear form
-    bends : form of each gene
-    square : float, (genes,), log p of the strongest square
-    """
-    count = len(square)
-    has_bends = np.array([len(f.weight) > 0 for f in bends], bool)
-    used = np.stack([has_bends, square < 0])
-    gene = np.nonzero(used)[1]
-    parts = np.stack([log_tail(bends), square])
-    bent = cauchy_combination(parts[used], gene, count)
-    return both(straight, bent, used[0] | used[1])
-
-
 def combined(parts: np.ndarray, used: np.ndarray) -> np.ndarray:
     """log p of each gene from its parts, (genes,), by the Cauchy combination.
 
     Parameters
     ----------
-    parts : float, (6, genes), log p in the order of `WEIGHTS`
+    parts : float, (5, genes), log p in the order of `WEIGHTS`
     used : bool, (5, genes), the parts a gene has
     """
     part, gene = np.nonzero(used)

@@ -11,7 +11,6 @@ from genodl.pipeline.geneviews import View, less, removal
 from genodl.pipeline.members import Gene
 from genodl.rank import saddlepoint
 from genodl.rank.forms import basis, products
-from genodl.rank.index import squares
 
 SAMPLES = 400
 
@@ -22,10 +21,8 @@ def gene_of(columns):
     present = np.ones(len(columns), np.float32)
     constant = np.full((len(columns), 1), 1 / np.sqrt(len(columns)), np.float32)
     linear = basis(columns, present=len(columns))
-    formed = products(linear, constant, present)
-    bent = basis(formed, present=len(columns))
-    squared = squares(formed, bent, len(columns))
-    return Gene(np.stack([columns, 0 * columns]), columns.sum(1), linear, bent, squared)
+    bent = basis(products(linear, constant, present), present=len(columns))
+    return Gene(np.stack([columns, 0 * columns]), columns.sum(1), linear, bent)
 
 
 def view_of(residual):
@@ -33,8 +30,7 @@ def view_of(residual):
     residual = residual - residual.mean()
     known = np.ones(len(residual), bool)
     law = saddlepoint.empirical_law(residual)
-    design = np.full((len(residual), 1), len(residual) ** -0.5)
-    return View(known, residual, None, len(residual) - 1, law, np.zeros(2), design)
+    return View(known, residual, None, len(residual) - 1, law, np.zeros(2))
 
 
 def test_what_is_left_is_whitened_by_the_variance_of_the_leading_genes():

@@ -7,16 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from genodl.rank.forms import Form
-from genodl.rank.parts import (
-    WEIGHTS,
-    attributed,
-    both,
-    combined,
-    normal_scores,
-    one_index,
-    scores,
-)
+from genodl.rank.parts import WEIGHTS, attributed, both, combined, normal_scores, scores
 from genodl.rank.saddlepoint import empirical_law
 
 
@@ -79,18 +70,9 @@ def test_the_forms_are_joined_as_independent_tests():
     assert both(log_p[:1], log_p[1:], np.array([False]))[0] == log_p[0]
 
 
-def test_what_bends_an_index_is_joined_with_its_linear_form_where_there_is_any():
-    linear = np.log([0.2, 0.2, 0.2])
-    one = Form(float(stats.chi2.isf(0.01, 1)), np.ones(1), 1.0)
-    none = Form(0.0, np.zeros(0), 1.0)
-    found = one_index(linear, [one, one, none], np.array([np.log(0.01), 0.0, 0.0]))
-    fisher = stats.combine_pvalues([0.2, 0.01], method="fisher").pvalue
-    assert_allclose(np.exp(found), [fisher, fisher, 0.2], rtol=1e-6)
-
-
 def test_equal_parts_combine_to_themselves_and_absent_parts_have_no_say():
-    parts = np.log(np.full((6, 3), 0.003))
-    used = np.ones((6, 3), bool)
+    parts = np.log(np.full((5, 3), 0.003))
+    used = np.ones((5, 3), bool)
     parts[4, 1], used[4, 1] = 0.0, False
     assert_allclose(np.exp(combined(parts, used)), 0.003, rtol=1e-6)
     assert_allclose(sum(WEIGHTS), 1.0)
