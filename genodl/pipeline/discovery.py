@@ -199,6 +199,7 @@ def _learn(
     own: dict[str, list[Linear]] = {c.modality: [] for c in candidates}
     numbers = range(len(study.targets))
     behind = backgrounds(study)
+    give_back()
     for number in track(numbers, "learning sparse paths", len(study.targets)):
         joint.append(sparse(study, candidates, number, config))
         if behind:
@@ -208,10 +209,12 @@ def _learn(
             if behind and c.modality == VARIANTS and len(candidates) > 1:
                 alone = stacked(study, number, alone, behind[number])
             own[c.modality].append(alone)
+        give_back()
     deeps: list[Deep] = []
     for number in track(numbers, "learning interactions and networks", len(study.targets)):
         products = interact(study, scanned, joint[number], number, config)
         deeps.append(deepen(study, candidates, joint[number], products, number, config))
+        give_back()
     return joint, own, deeps
 
 

@@ -99,7 +99,8 @@ def as_float(markers: AnnData, columns: slice | np.ndarray, *, variants: bool) -
     values = markers.X[:, columns]
     values = values.toarray() if scipy.sparse.issparse(values) else np.asarray(values)
     if variants and values.dtype.kind in "iu":
-        return np.where(values == MISSING, np.nan, values).astype(np.float32)
+        called = np.where(values == MISSING, np.float32(np.nan), values)
+        return called.astype(np.float32, copy=False)
     return values.astype(np.float32)
 
 
