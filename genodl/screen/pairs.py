@@ -30,7 +30,7 @@ def shortlist(
     of a training fold are the sums over all samples less those of the fold it leaves out, so all
     folds together cost one scan of all samples. Squares of `TILE` x `TILE` pairs are scored one
     at a time: memory is the panel and a few tiles, whatever the number of pairs. The factors are
-    rounded to eight bits here, which moves a z by about 0.002 of a standard error.
+    rounded to eight bits here, which moves a z by about 0.005 of a standard error.
 
     Parameters
     ----------
