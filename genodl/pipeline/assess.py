@@ -38,7 +38,7 @@ class Trial(NamedTuple):
     ----------
     number : of the target
     fits : what its folds learnt, for each view
-    shares : float64, (sources,), how far the residual of each view follows kin
+    shares : float64, (sources, contigs), how far the residual of each view follows kin
     law : of its residual on the covariates, each over the spread they foretell
     contig : int32, (markers,), of each marker
     """
@@ -108,7 +108,7 @@ def attribution_test(
         tested = iter(attributed_covariances(channels, every, _laid(contig[columns], channels)))
         for part, trial in zip(parts, trials, strict=True):
             views = [next(tested) for _ in trial.fits]
-            part.append(_scores(study, trial, views, channels, likeness, width))
+            part.append(_scores(study, trial, views, channels, likeness, columns))
     tables = []
     for family in track(study.families, f"taking loci of {modality} apart", len(study.families)):
         members = [trials[i] for i in family]
@@ -161,11 +161,16 @@ def _scores(
     tested: Sequence[Tested],
     channels: Channels,
     likeness: np.ndarray | None,
-    width: int,
+    columns: np.ndarray,
 ) -> Scores:
-    """The scores of the markers of a padded block, tested in each view of one target."""
-    pairs = zip(tested, trial.shares, strict=True)
-    z = np.stack([widen(np.asarray(t.z)[:, :width], likeness, share) for t, share in pairs])
+    """The scores of some markers, the first of a padded block, in each view of one target."""
+    width, contig = len(columns), trial.contig[columns]
+    z = np.stack(
+        [
+            widen(np.asarray(t.z)[:, :width], likeness, share, contig)
+            for t, share in zip(tested, trial.shares, strict=True)
+        ]
+    )
     known = np.flatnonzero(study.targets[trial.number].known)
     far = np.flatnonzero((np.abs(z[:, :2]) > LEAST_Z).any((0, 1)))
     values = np.asarray(channels.values)[:, known[:, None], far]
@@ -207,7 +212,7 @@ def _given(
         contig = _laid(trial.contig[columns], channels)
         tested = [attributed_covariance(channels, fit, contig) for fit in fits]
         again = trial._replace(fits=fits)
-        scores.append(_scores(study, again, tested, channels, likeness, width))
+        scores.append(_scores(study, again, tested, channels, likeness, columns))
     return _joined(study, candidates, trials, scores, heard, columns)
 
 

@@ -35,7 +35,7 @@ class _Learnt(NamedTuple):
     column : int, (features,), their columns in the modality
     attributed, inputs : float32, (places, inputs), see `rank.test.Fits`
     background : float32, (places, contigs), see `rank.test.Fits`
-    kin : float64, (2,), how far the residual follows relatives and groups
+    kin : float64, (2, contigs), how far the residual follows relatives and groups
     partners : float32, (places, partners), covariates whose products with a marker are tested
     nuisance : float32, (places, columns), orthonormal, what is taken out of these products
     """
@@ -182,7 +182,7 @@ def _shares(
         residual - given @ (given.T @ residual),
         freedom=max(freedom, 1),
     )
-    widened = _widened(whole[:, :, place == lead], learnt.kin, among)
+    widened = _widened(whole[:, :, place == lead], learnt.kin[:, contig[lead]], among)
     chance = posterior(found.explained, samples=max(freedom / widened, 1.0))
     return attributed_share(found.covariance), chance
 

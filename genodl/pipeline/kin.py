@@ -43,18 +43,35 @@ def along(values: np.ndarray, among: Kin) -> np.ndarray | None:
 
 
 def share_of(fits: Fits, among: Kin) -> np.ndarray:
-    """How far the residual of a view follows relatives and groups, float64, (2,)."""
+    """How far what the markers of each contig are tested on follows kin, float64, (2, contigs).
+
+    The background, which has learnt from relatives in other folds, takes much of what they share
+    out of the residual; the part of a contig is put back for its own markers.
+    """
+    residual, background = np.asarray(fits.residual), np.asarray(fits.background)
+    known = np.asarray(fits.known) > 0
     if among.empty:
-        return np.zeros(2)
-    return shares(np.asarray(fits.residual), np.asarray(fits.known) > 0, among)
+        return np.zeros((2, background.shape[1]))
+    if not background.any():
+        return np.repeat(shares(residual, known, among)[:, None], background.shape[1], axis=1)
+    each = [shares(residual + column, known, among) for column in background.T]
+    return np.stack(each, axis=1)
 
 
-def widen(z: np.ndarray, likeness: np.ndarray | None, share: np.ndarray) -> np.ndarray:
-    """Scores over the standard error that kin give them, of the shape of `z`, (rows, markers)."""
+def widen(
+    z: np.ndarray, likeness: np.ndarray | None, share: np.ndarray, contig: np.ndarray
+) -> np.ndarray:
+    """Scores over the standard error that kin give them, of the shape of `z`, (rows, markers).
+
+    Parameters
+    ----------
+    likeness, share : see `along` and `share_of`
+    contig : int, (markers,), column of `share`
+    """
     if likeness is None:
         return z
     likeness = likeness[:, np.minimum(np.arange(len(z)), likeness.shape[1] - 1)]
-    return (z / np.sqrt(variance_ratio(share, likeness))).astype(z.dtype)
+    return (z / np.sqrt(variance_ratio(share[:, contig], likeness))).astype(z.dtype)
 
 
 def _genotypes(study: Study) -> tuple[np.ndarray, np.ndarray]:

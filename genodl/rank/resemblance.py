@@ -114,7 +114,8 @@ def variance_ratio(share: np.ndarray, likeness: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    share : float, (2,), see `shares`
-    likeness : float, (2, ...), see `resemblance`
+    share : float, (2,) or (2, markers), see `shares`
+    likeness : float, (2, ..., markers), see `resemblance`
     """
-    return np.maximum(1 + np.tensordot(share, likeness, axes=1), 1.0)
+    between = tuple(range(1, 1 + likeness.ndim - share.ndim))
+    return np.maximum(1 + (np.expand_dims(share, between) * likeness).sum(0), 1.0)
