@@ -87,7 +87,10 @@ def _entry(group: pd.DataFrame) -> dict[str, Any]:
 
 
 def _against(ran: pd.DataFrame, measure: str, peers: Sequence[str]) -> dict[str, Any] | None:
-    """genodl beside the peer of the best mean, over the replicates that all of them ran."""
+    """genodl beside the peer of the best mean, over the replicates that all of them ran.
+
+    A peer that ran fewer of them than the others is left out: it would set the others' apart.
+    """
     if measure not in ran:
         return None
     wide = ran.pivot(index="replicate", columns="contender", values=measure)
@@ -95,6 +98,8 @@ def _against(ran: pd.DataFrame, measure: str, peers: Sequence[str]) -> dict[str,
     peers = [name for name in peers if name in wide]
     if OURS not in wide or not peers:
         return None
+    ran_by = wide.loc[wide[OURS].notna(), peers].notna().sum()
+    peers = [name for name in peers if ran_by[name] == ran_by.max()]
     wide = wide[[OURS, *peers]].dropna()
     if wide.empty:
         return None
