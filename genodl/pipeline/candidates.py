@@ -15,6 +15,7 @@ from genodl.screen.channels import STEPS
 from genodl.screen.marginal import Screen, keep_best, scan
 
 BENT = 32  # markers of a training fold, none of them variants, that are cut at their quantiles
+BENT_Z = 3.0  # |z| of the screen that they must reach
 Track = Callable[[Iterable, str, int], Iterable]
 
 
@@ -51,12 +52,13 @@ class Candidates(NamedTuple):
     def wanted(self, most: int, fold: int, view: int, number: int) -> np.ndarray:
         """Features of a view that a path is given, int, the most wanted first.
 
-        The best of a view that are no variants come with their steps too.
+        The best of a view that are no variants come with their steps too, if they stand out.
         """
         best = self.features[:most, fold, view, number]
+        strong = best[(best >= 0) & (self.strength[:most, fold, view, number] >= BENT_Z)]
         best = best[best >= 0]
         count = self.values.shape[2]
-        bent = np.array(list(dict.fromkeys((best % count).tolist()))[:BENT], int)
+        bent = np.array(list(dict.fromkeys((strong % count).tolist()))[:BENT], int)
         extra = np.arange(2, self.channels)[None, :] * count + bent[:, None]
         return np.concatenate([best, extra.ravel()])
 

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from genodl.config import DiscoverConfig
 from genodl.pipeline import candidates
-from genodl.pipeline.candidates import Candidates, screen
+from genodl.pipeline.candidates import BENT_Z, Candidates, screen
 from genodl.pipeline.learn import Linear, sparse
 from genodl.pipeline.study import Study, prepare
 from genodl.values import Cohort
@@ -211,9 +211,12 @@ def test_variants_have_no_steps_and_other_markers_have_those_of_the_best(screene
     assert screened.channels == 2
     count = screened.values.shape[2]
     assert screened.wanted(40, 0, 0, 0).max() < 2 * count
-    other = screened._replace(modality="expression")
-    found = other.wanted(3, 0, 0, 0)
-    best = screened.features[:3, 0, 0, 0]
-    assert_array_equal(found[:3], best)
-    assert set(found[3:] % count) == set(best % count)
-    assert len(found) == 3 + 19 * len(set(best % count))
+    strength = screened.strength.copy()
+    strength[:4, 0, 0, 0] = [9.0, 5.0, BENT_Z, BENT_Z - 0.1]
+    other = screened._replace(modality="expression", strength=strength)
+    found = other.wanted(4, 0, 0, 0)
+    best = screened.features[:4, 0, 0, 0]
+    assert_array_equal(found[:4], best)
+    # the fourth does not stand out
+    assert set(found[4:] % count) == set(best[:3] % count)
+    assert len(found) == 4 + 19 * len(set(best[:3] % count))
