@@ -36,8 +36,8 @@ class DiscoverConfig:
     candidates : features that the screen of each training fold passes on
     network_inputs : markers a network sees
     pair_markers : markers, at most, all of whose pairwise products are scanned; 0 scans none
-    triple_markers : markers of a training fold, at most, all of whose products of three are
-        scanned: those along which the phenotype differs most in mean or spread; 0 scans none
+    triple_markers : of those, markers, at most, all of whose products of three are scanned: those
+        along which the phenotype differs most in mean or spread; 0 scans none
     locus_r2, locus_window : LD (r2) and distance (bp) within which variants form one locus
     checks : permuted replicates of the self-check, shared among the phenotypes
     gene_window : bp around a gene within which a variant belongs to it

@@ -48,6 +48,10 @@ class Panel(NamedTuple):
         both, mixed = count(self.markers, len(self.column) - self.markers)
         return np.where(second < self.markers, both, mixed)
 
+    def of_three(self, config: DiscoverConfig) -> int:
+        """How many products of three markers a product of three is the best of."""
+        return comb(min(config.triple_markers, self.markers), 3)
+
     @property
     def record(self) -> dict[str, float]:
         """What is scanned, for the provenance."""
@@ -118,13 +122,10 @@ def interact(
     if not scanned.markers:
         return Part(prediction, inner, {})
     shared = target.marginal - linear.prediction[np.arange(places), fold]
-    trained = [target.known & (fold != k) for k in range(folds)]
-    responses = [
-        _centred(target.residual[:, k] - linear.inner[:, k], train)
-        for k, train in enumerate(trained)
-    ]
     scans = _scans(scanned, _centred(shared, target.known), folds, config)
-    for k, (train, response) in enumerate(zip(trained, responses, strict=True)):
+    for k in range(folds):
+        train = target.known & (fold != k)
+        response = _centred(target.residual[:, k] - linear.inner[:, k], train)
         found = [each for scan in scans for each in _proposed(scanned, response, scan)]
         proposals += [Proposal(k, tuple(map(scanned.key, f)), z) for f, z, _ in found]
         used = [factors for factors, _, sure in found if sure]
@@ -163,7 +164,7 @@ def _scans(
     markers = scanned.values[:, : scanned.markers]
     chosen = stand_out(markers, shared, config.triple_markers)
     triples = chosen[shortlist_triples(markers[:, chosen], shared)]
-    among = np.full(triples.shape[1], comb(len(chosen), 3))
+    among = np.full(triples.shape[1], scanned.of_three(config))
     return _Scan(pairs, scanned.scanned(pairs[1])), _Scan(triples, among)
 
 
@@ -172,9 +173,9 @@ def _proposed(
 ) -> list[tuple[tuple[int, ...], float, bool]]:
     """Factors of the products that a fold proposes, their z, and whether they are certain."""
     found = propose(scanned.values, response, scan.columns, threshold=bound(scan.among))
-    columns = zip(map(tuple, found.columns.T.tolist()), found.z.tolist(), strict=True)
-    among = dict(zip(map(tuple, scan.columns.T.tolist()), scan.among.tolist(), strict=True))
-    return [(factors, z, abs(z) > certain(among[factors])) for factors, z in columns]
+    sure = np.abs(found.z) > certain(scan.among[found.place])
+    factors = map(tuple, found.columns.T.tolist())
+    return list(zip(factors, found.z.tolist(), sure.tolist(), strict=True))
 
 
 def _kept(study: Study, name: str, most: int, config: DiscoverConfig) -> np.ndarray:

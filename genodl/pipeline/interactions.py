@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from itertools import combinations, permutations, zip_longest
-from math import comb
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,7 +50,7 @@ def interactions(
 
     A product that fold k's training samples proposed is tested on the samples of fold k alone, and
     over all samples given that it was proposed; either test may show it. Its direction is freed of
-    the covariates, of both channels of its two factors, and of every variant in LD with either, so
+    the covariates, of both channels of its factors, and of every variant in LD with any of them, so
     that two variants that tag a third are not taken for an interaction; that of three factors is
     freed of the products of any two of them too. Markers in LD, or of one neighbourhood, are not
     tested at all: they may tag a third that was not typed. Products of the same loci (r2 of
@@ -122,7 +121,7 @@ def _rows(
 def _family(scanned: Panel, product: Product, config: DiscoverConfig) -> int:
     """Of how many products a fold saw the best, where this is one of them."""
     if len(product) > 2:
-        return comb(min(config.triple_markers, scanned.markers), 3)
+        return scanned.of_three(config)
     mixed = COVARIATES in (modality for modality, _ in product)
     return int(scanned.scanned(np.array(scanned.markers if mixed else 0)))
 

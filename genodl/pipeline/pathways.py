@@ -21,9 +21,7 @@ from genodl.rank.parts import form_tails
 Track = Callable[[Iterable, str, int], Iterable]
 LARGEST_SET = 500  # genes; larger sets are left out, and counted
 DIRECTIONS = 256  # of a set, shared out among its genes
-GENE_STRENGTH = (
-    10.0  # noncentrality of a weak gene, to which the weights of its directions are tuned
-)
+GENE_STRENGTH = 10.0  # noncentrality of a weak gene, which the weights of directions suit
 WEIGHTS = (0.25, 0.25, 0.25, 0.25)  # linear form, both forms, its genes' p-values, networks
 PATHWAYS = [
     *("phenotype", "rank", "pathway", "n_genes", "lead_gene", "score", "p_value", "q_value"),

@@ -23,10 +23,12 @@ class Products(NamedTuple):
     ----------
     columns : int, (order, products), columns of the panel, ascending in each product
     z : float, (products,), score statistic with the sandwich variance
+    place : int, (products,), where each stands in the list it was proposed from
     """
 
     columns: np.ndarray
     z: np.ndarray
+    place: np.ndarray
 
 
 def bound(products: float | np.ndarray) -> np.ndarray:
@@ -82,7 +84,7 @@ def propose(
         span = np.column_stack([span, u])
         if len(taken) == most:
             break
-    return Products(columns[:, taken], z[taken])
+    return Products(columns[:, taken], z[taken], np.array(taken, int))
 
 
 def exact_scores(panel: np.ndarray, response: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -111,7 +113,7 @@ def strongest(found: np.ndarray, most: int) -> np.ndarray:
 
 def none(order: int) -> Products:
     """No product."""
-    return Products(np.zeros((order, 0), int), np.zeros(0))
+    return Products(np.zeros((order, 0), int), np.zeros(0), np.zeros(0, int))
 
 
 def _lower(factors: list) -> list:
