@@ -2,7 +2,8 @@
 
 Cohorts of 1,200 samples and 600 variants in strong LD (30 contigs of 20). Without interactions: ten
 additive variants, one with dominance; the same ten not typed; one strong variant not typed whose
-tags are imperfect; a skewed phenotype. With: three products of two variants beside additive
+tags are imperfect; a skewed phenotype; sibships of four that nobody names, all variants with small
+effects. With: three products of two variants beside additive
 effects; and one with a measured covariate and one with a level of another. Of discovery the stages
 up to the table of interactions are run: screen, sparse path, products. The memory of the scan of
 all pairs of 50,000 markers is weighed in a process of its own.
@@ -27,10 +28,12 @@ from genodl.pipeline.candidates import screen
 from genodl.pipeline.discovery import untracked
 from genodl.pipeline.interact import interact, panel
 from genodl.pipeline.interactions import interactions
+from genodl.pipeline.kin import kin
 from genodl.pipeline.learn import Deep, sparse
 from genodl.pipeline.study import prepare
 
 SAMPLES, VARIANTS, CONTIG, NEIGHBOURS_R = 1200, 600, 20, 0.9
+SIBS = 4
 FDR, LIMIT_GB = 0.1, 4.0
 
 
@@ -56,7 +59,7 @@ class Drawn(NamedTuple):
         return self.rng.standard_normal(len(self.dosage))
 
 
-def draw(seed: list[int]) -> Drawn:
+def draw(seed: list[int], *, sibs: bool = False) -> Drawn:
     """Dosages whose haplotypes are cut from Gaussian chains along each contig."""
     rng = np.random.default_rng(seed)
     contigs = []
@@ -66,11 +69,21 @@ def draw(seed: list[int]) -> Drawn:
         for j in range(1, CONTIG):
             kept = np.sqrt(1 - NEIGHBOURS_R**2)
             chain[..., j] = NEIGHBOURS_R * chain[..., j - 1] + kept * chain[..., j]
+        chain = inherited(chain, rng) if sibs else chain
         contigs.append((chain > level).sum(0))
     dosage = np.concatenate(contigs, axis=1).astype(np.int8)
     standard = (dosage - dosage.mean(0)) / dosage.std(0)
     exposure, site = rng.standard_normal(SAMPLES), rng.choice(["a", "b", "c"], SAMPLES)
     return Drawn(dosage, standard, exposure, site, rng)
+
+
+def inherited(chain: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Haplotypes, (2, samples, variants), of sibs of whose parents each gives one of its two."""
+    parents = chain.reshape(2, -1, SIBS, chain.shape[-1])[:, :, :2]
+    families = np.arange(parents.shape[1])[:, None]
+    pick = rng.integers(0, 2, (2, len(families), SIBS))
+    given = [parents[pick[side], families, side] for side in (0, 1)]
+    return np.stack(given).reshape(chain.shape)
 
 
 def additive(d: Drawn, noise: np.ndarray | None = None, *, typed: bool = True) -> Planted:
@@ -98,6 +111,12 @@ def skewed(d: Drawn) -> Planted:
     return additive(d, (noise - noise.mean()) / noise.std())
 
 
+def sibships(d: Drawn) -> Planted:
+    sums = d.standard @ d.rng.standard_normal(VARIANTS)
+    y = np.sqrt(0.8) * sums / sums.std() + np.sqrt(0.2) * d.noise
+    return Planted(y, np.ones(VARIANTS, bool), [])
+
+
 def products(d: Drawn) -> Planted:
     contigs = d.rng.choice(VARIANTS // CONTIG, 6, replace=False) * CONTIG
     chosen = contigs + d.rng.integers(0, CONTIG, 6)
@@ -115,7 +134,7 @@ def with_covariates(d: Drawn) -> Planted:
 
 
 WITHOUT: dict[str, Callable[[Drawn], Planted]] = {
-    f.__name__: f for f in (additive, untyped, imperfect, skewed)
+    f.__name__: f for f in (additive, untyped, imperfect, skewed, sibships)
 }
 WITH: dict[str, Callable[[Drawn], Planted]] = {f.__name__: f for f in (products, with_covariates)}
 
@@ -137,7 +156,7 @@ def found_in(d: Drawn, planted: Planted, *, covariates: bool) -> pd.DataFrame:
     scanned = panel(study, config)
     part = interact(study, scanned, path, 0, config)
     deep = Deep(part, part, np.zeros(config.folds), None)
-    return interactions(study, scanned, [path], [deep], config)
+    return interactions(study, scanned, [path], [deep], kin(study, None), config)
 
 
 def is_true(a: str, b: str, d: Drawn, pairs: list[tuple[int, int | str]]) -> bool:
@@ -154,7 +173,7 @@ def is_true(a: str, b: str, d: Drawn, pairs: list[tuple[int, int | str]]) -> boo
 
 def replicate(name: str, make: Callable[[Drawn], Planted], number: int) -> dict[str, int]:
     """Discoveries, false ones and planted pairs recovered in one cohort."""
-    d = draw([number, sum(map(ord, name))])
+    d = draw([number, sum(map(ord, name))], sibs=name == "sibships")
     planted = make(d)
     table = found_in(d, planted, covariates=name == "with_covariates")
     table = table[table["q_value"] < FDR]

@@ -18,6 +18,7 @@ from genodl.pipeline.learn import Deep, Linear
 from genodl.pipeline.predict import assessed, predictions
 from genodl.pipeline.study import Study
 from genodl.rank.calibration import inflation, self_check
+from genodl.rank.resemblance import Kin
 from genodl.screen.residual import Target
 
 
@@ -31,6 +32,7 @@ def brought_together(
     deeps: list[Deep],
     level: GeneLevel | None,
     steady: list[dict[str, Any]],
+    among: Kin,
 ) -> Found:
     """Everything a result holds."""
     real = [f for f in study.families if not study.targets[f[0]].null]
@@ -53,7 +55,7 @@ def brought_together(
         | ({"genes": level.record} if level else {}),
         ensembles={_title(study.targets[i]): deeps[i].ensemble for f in real for i in f},
         extras={
-            "interactions": interactions(study, scanned, joint, deeps, config),
+            "interactions": interactions(study, scanned, joint, deeps, among, config),
             **(level.tables(len(real)) if level else {}),
         },
     )

@@ -140,7 +140,9 @@ def discover(
     if level:
         each = zip(joint, deeps, level.tests, strict=True)
         deeps = [with_branches(study, i, *parts) for i, parts in enumerate(each)]
-    return brought_together(study, config, covariates, ranked, scanned, joint, deeps, level, steady)
+    return brought_together(
+        study, config, covariates, ranked, scanned, joint, deeps, level, steady, among
+    )
 
 
 def _tested(

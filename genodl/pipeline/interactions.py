@@ -20,6 +20,7 @@ from genodl.pipeline.partners import partners
 from genodl.pipeline.study import Study
 from genodl.rank.fdr import benjamini_hochberg
 from genodl.rank.products import either, given_proposed, of_folds, one_sided
+from genodl.rank.resemblance import Kin, resemblance, shares, variance_ratio
 from genodl.screen.products import bound, orthogonal
 
 COLUMNS = [
@@ -29,6 +30,7 @@ COLUMNS = [
     *("marker_c", "modality_c", "contig_c", "pos_c"),
 ]
 Product = tuple[Key, ...]  # two factors, or three
+Spread = Callable[[np.ndarray], float]  # of a direction, (places,): see `_spread`
 
 
 class _Clump(NamedTuple):
@@ -44,6 +46,7 @@ def interactions(
     scanned: Panel,
     linear: Sequence[Linear],
     deeps: Sequence[Deep],
+    among: Kin,
     config: DiscoverConfig,
 ) -> pd.DataFrame:
     """The products that the folds proposed, best first within a phenotype; columns `COLUMNS`.
@@ -55,7 +58,8 @@ def interactions(
     freed of the products of any two of them too. Markers in LD, or of one neighbourhood, are not
     tested at all: they may tag a third that was not typed. Products of the same loci (r2 of
     `locus_r2` at every factor) are one row, led by the one that most folds propose, whose p-value
-    allows for all of them.
+    allows for all of them. Standard errors are widened by what relatives and groups share of the
+    residual and of the direction.
     """
     factors = factors_of(study, config)
     frames = []
@@ -66,7 +70,9 @@ def interactions(
         rows = [
             row
             for number in numbers
-            for row in _rows(study, scanned, linear[number], deeps[number], number, factors, config)
+            for row in _rows(
+                study, scanned, linear[number], deeps[number], number, factors, among, config
+            )
         ]
         table = pd.DataFrame(rows, columns=COLUMNS).sort_values(
             ["p_value", "p_unselected"], kind="stable", ignore_index=True
@@ -86,6 +92,7 @@ def _rows(
     deep: Deep,
     number: int,
     factors: Any,
+    among: Kin,
     config: DiscoverConfig,
 ) -> list[dict[str, Any]]:
     """One row a product of one target."""
@@ -93,12 +100,15 @@ def _rows(
     known = study.targets[number].known
     direction = lru_cache(lambda product: _direction(study, product, known, factors))
     same = partial(_same, factors=factors, r2=config.locus_r2)
+    places = np.arange(len(known))
+    freed = study.targets[number].residual - linear.prediction
+    spread = _spread(freed[places, study.folded.fold], known, among)
     rows = []
     for lead, others, group in _clumped(apart, same):
-        tests = [_held_out(study, linear, number, p, direction) for p in group]
+        tests = [_held_out(study, linear, number, p, direction, spread) for p in group]
         most = max(np.bincount([p.fold for p in group]))
         held_out = of_folds(np.array(tests), folds=len(study.folded.rows), proposals=int(most))
-        effect, plain = _over_all(study, linear, number, direction(lead))
+        effect, plain = _over_all(study, linear, number, direction(lead), spread)
         family = _family(scanned, lead, config)
         p_value = either(held_out, given_proposed(plain, threshold=float(bound(family))))
         names = [_named(study, key, side, config) for key, side in zip_longest(lead, "abc")]
@@ -185,27 +195,46 @@ def _direction(study: Study, product: Product, known: np.ndarray, factor: Any) -
     return direction
 
 
+def _spread(residual: np.ndarray, known: np.ndarray, among: Kin) -> Spread:
+    """What kin multiply the variance of a direction's score by, from the residual left out."""
+    if among.empty:
+        return lambda direction: 1.0
+    mine = among.only(known)
+    share = shares(residual[known], np.ones(known.sum(), bool), mine)
+
+    def ratio(direction: np.ndarray) -> float:
+        return float(variance_ratio(share, resemblance(direction[known][:, None], mine))[0])
+
+    return ratio
+
+
 def _held_out(
-    study: Study, linear: Linear, number: int, proposal: Proposal, direction: Any
+    study: Study,
+    linear: Linear,
+    number: int,
+    proposal: Proposal,
+    direction: Any,
+    spread: Spread,
 ) -> float:
     """P-value of a product on the samples of the fold whose training samples proposed it."""
     target, k = study.targets[number], proposal.fold
     freed = direction(proposal.factors)
     here = target.known & (study.folded.fold == k)
     residual = target.residual[here, k] - linear.prediction[here, k]
-    return one_sided(np.sign(proposal.z) * freed[here], residual)
+    ratio = spread(np.where(here, freed, 0.0))
+    return one_sided(np.sign(proposal.z) * freed[here], residual, ratio=ratio)
 
 
 def _over_all(
-    study: Study, linear: Linear, number: int, direction: np.ndarray
+    study: Study, linear: Linear, number: int, direction: np.ndarray, spread: Spread
 ) -> tuple[float, float]:
     """Slope of the product and its two-sided p-value over all samples, its selection ignored."""
     target = study.targets[number]
     places = np.arange(len(target.values))
     residual = (target.marginal - linear.prediction[places, study.folded.fold])[target.known]
-    direction = direction[target.known]
+    ratio, direction = spread(direction), direction[target.known]
     slope = float(direction @ residual / max(direction @ direction, 1e-12))
-    p_value = one_sided(np.sign(slope) * direction, residual)
+    p_value = one_sided(np.sign(slope) * direction, residual, ratio=ratio)
     return slope / target.information, min(2 * p_value, 1.0)
 
 

@@ -13,7 +13,7 @@ STEPS = 40
 Cumulants = Callable[[float], tuple[float, float, float]]
 
 
-def one_sided(direction: np.ndarray, residual: np.ndarray) -> float:
+def one_sided(direction: np.ndarray, residual: np.ndarray, *, ratio: float = 1.0) -> float:
     """P-value of a positive sum of direction times residual, the larger of two laws.
 
     Under the first law residuals are exchangeable: each sample draws one from all of them, so a
@@ -26,6 +26,7 @@ def one_sided(direction: np.ndarray, residual: np.ndarray) -> float:
     ----------
     direction : float, (samples,), the product, freed of what it must not be confused with
     residual : float, (samples,), held out
+    ratio : what relatives and groups multiply the variance of the sum by, at least 1
 
     Source
     ------
@@ -36,7 +37,7 @@ def one_sided(direction: np.ndarray, residual: np.ndarray) -> float:
     if not ((u**2).sum() > 1e-12 and (e**2).sum() > 1e-12):
         return 1.0
     u, e = u / np.sqrt((u**2).sum()), e / e.std()
-    level = float(u @ e)
+    level = float(u @ e) / np.sqrt(ratio)
     if level <= 0:
         return 1.0 - stats.norm.sf(-level)
     drawn, tossed = _drawn(u, e), _tossed(u * e)

@@ -40,6 +40,10 @@ class Kin(NamedTuple):
         chosen = scipy.sparse.diags(known.astype(np.float32))
         return Kin((chosen @ self.related @ chosen).tocsr(), (self.member @ chosen).tocsr())
 
+    def only(self, chosen: np.ndarray) -> Kin:
+        """The same of some samples, bool (samples,), without the others."""
+        return Kin(self.related[chosen][:, chosen], self.member[:, chosen])
+
     def moments(self) -> np.ndarray:
         """Sums over ordered pairs of samples of K K, K G and G G, float64, (2, 2)."""
         related, member = self.related.astype(np.float64), self.member.astype(np.float64)

@@ -8,13 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
+from scipy.sparse import csr_matrix
 
 from genodl.config import DiscoverConfig
 from genodl.pipeline.interact import COVARIATES, interact, panel
-from genodl.pipeline.interactions import COLUMNS, _clumped, interactions
+from genodl.pipeline.interactions import COLUMNS, _clumped, _spread, interactions
 from genodl.pipeline.learn import Deep, Linear, Part, Proposal
 from genodl.pipeline.partners import partners
 from genodl.pipeline.study import Study, prepare
+from genodl.rank.resemblance import Kin, membership
 from genodl.screen.products import certain
 from genodl.values import Cohort
 
@@ -29,6 +31,7 @@ LEVEL = RNG.standard_normal((SAMPLES, 10)).astype(np.float32)
 AGE = RNG.standard_normal(SAMPLES)
 TISSUE = RNG.choice(["blood", "lung", "skin"], SAMPLES, p=[0.5, 0.3, 0.2])
 NOISE = RNG.standard_normal(SAMPLES)
+NO_KIN = Kin(csr_matrix((SAMPLES, SAMPLES)), csr_matrix((0, SAMPLES)))
 
 
 def study_of(y: np.ndarray, covariates: tuple[str, ...] = (), *, pcs: int = 0) -> Study:
@@ -57,7 +60,7 @@ def table_of(study: Study) -> tuple[pd.DataFrame, Part]:
     scanned = panel(study, CONFIG)
     part = interact(study, scanned, linear, 0, CONFIG)
     deep = Deep(part, part, np.zeros(FOLDS), None)
-    return interactions(study, scanned, [linear], [deep], CONFIG), part
+    return interactions(study, scanned, [linear], [deep], NO_KIN, CONFIG), part
 
 
 def test_planted_products_are_found_and_say_where_they_are():
@@ -168,7 +171,7 @@ def test_an_interaction_that_neighbours_of_its_loci_tag_is_listed_once():
     )
     part = Part(empty[:, 0], empty, {}, pairs)
     deep = Deep(part, part, np.zeros(FOLDS), None)
-    table = interactions(study, panel(study, CONFIG), [linear], [deep], CONFIG)
+    table = interactions(study, panel(study, CONFIG), [linear], [deep], NO_KIN, CONFIG)
     assert len(table) == 1
     row = table.iloc[0]
     assert (row["marker_a"], row["marker_b"], row["folds"]) == ("v20", "v60", FOLDS)
@@ -176,7 +179,7 @@ def test_an_interaction_that_neighbours_of_its_loci_tag_is_listed_once():
     # the least of the held-out p-values is paid for by every fold and every pair of one
     alone = part._replace(proposals=pairs[::4])
     deep = Deep(alone, alone, np.zeros(FOLDS), None)
-    single = interactions(study, panel(study, CONFIG), [linear], [deep], CONFIG).iloc[0]
+    single = interactions(study, panel(study, CONFIG), [linear], [deep], NO_KIN, CONFIG).iloc[0]
     assert row["held_out_p"] == pytest.approx(4 * single["held_out_p"])
     assert row["p_unselected"] == pytest.approx(single["p_unselected"])
     assert single["others"] == ""
@@ -215,6 +218,16 @@ def test_a_table_without_rows_keeps_its_columns():
     linear = Linear(np.zeros(0, int), np.zeros((FOLDS, 0)), empty, empty)
     part = Part(empty[:, 0], empty, {})
     deep = Deep(part, part, np.zeros(FOLDS), None)
-    table = interactions(study, panel(study, CONFIG), [linear], [deep], CONFIG)
+    table = interactions(study, panel(study, CONFIG), [linear], [deep], NO_KIN, CONFIG)
     assert list(table.columns) == COLUMNS
     assert len(table) == 0
+
+
+def test_twins_count_once_and_unknown_ones_not_at_all():
+    # twins alike in phenotype and direction double the variance of the score
+    alike = np.repeat(RNG.standard_normal(40), 2)
+    twins = Kin(csr_matrix((80, 80)), membership(np.repeat(np.arange(40), 2)))
+    known = np.ones(80, bool)
+    assert _spread(alike, known, twins)(alike) == pytest.approx(2, rel=0.01)
+    # of each pair one is unknown: nobody is left to resemble
+    assert _spread(alike, np.arange(80) % 2 == 0, twins)(alike) == 1

@@ -102,3 +102,13 @@ def test_p_values_of_proposed_products_hold_though_the_folds_chose_them():
         for level in (0.1, 0.05, 0.01):
             assert (p <= level).mean() < level + 3 * np.sqrt(level / len(p))
     assert_allclose((whole <= 0.05).mean(), 0.02, atol=0.02)  # and is not idle
+
+
+def test_relatives_widen_the_sum():
+    rng = np.random.default_rng(12)
+    direction, noise = rng.standard_normal(4000), rng.standard_normal(4000)
+    residual = 0.07 * direction + noise
+    deviate = stats.norm.isf(one_sided(direction, residual))
+    for ratio in (1.5, 4.0):
+        widened = one_sided(direction, residual, ratio=ratio)
+        assert stats.norm.isf(widened) == pytest.approx(deviate / np.sqrt(ratio), rel=0.02)
