@@ -1,8 +1,8 @@
 """Genes ranked: average precision beside other methods, realised FDR, and calibrated p-values.
 
 Each replicate of a regime is a cohort of its own, with six causal genes of ten variants among 200
-(or two causal sets of ten genes among 20), and every contender sees the same. A replicate that
---work holds already is not run again.
+(or two causal sets of ten genes among 20), and every contender sees the same. What
+--work holds of a replicate already, of genodl or of its peers, is not run again.
 
     python benchmarks/genes.py [--quick] [--work DIR] [--regimes A,B] [--replicates 10]
 """
@@ -13,6 +13,7 @@ import json
 import os
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +94,8 @@ def ours(cohort: Genes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     if sets:
         table = level.pathways[0].set_index("pathway").reindex(list(sets))
     columns = {"genodl": "p_value", "network_alone": "p_network", "forms_alone": "p_forms"}
-    # a p-value beyond the smallest float keeps its place by the score
     found = {name: -np.log(table[c].fillna(1.0).clip(lower=1e-300)) for name, c in columns.items()}
-    found["genodl"] = table["score"].fillna(-9.0)
+    found["genodl"] = -table["rank"].fillna(len(table) + 1.0)
     return {name: values.to_numpy() for name, values in found.items()}, counts
 
 
@@ -106,14 +106,18 @@ def summed(cohort: Genes, evidence: np.ndarray) -> np.ndarray:
     return np.array([evidence[rows].sum() for rows in cohort.sets])
 
 
-def replicate(name: str, number: int, *, samples: int, genes: int) -> dict[str, Any]:
-    """Average precision of every contender on one cohort, and what genodl discovered."""
-    cohort = simulate(REGIMES[name], seed=number, samples=samples, genes=genes)
-    truth = cohort.causal_sets if cohort.sets else cohort.causal
+def genodl_on(cohort: Genes) -> dict[str, Any]:
+    """Average precision of genodl on one cohort, what it discovered, and its time."""
     began = time.process_time()
     found, counts = ours(cohort)
     seconds = {"genodl": time.process_time() - began}
-    absent = []
+    return {"precision": precision(cohort, found), **counts, "cpu_seconds": seconds}
+
+
+def peers_on(cohort: Genes) -> dict[str, Any]:
+    """Average precision of every peer on one cohort, their times, and who is absent."""
+    found: dict[str, np.ndarray] = {}
+    absent, seconds = [], {}
     for peer, run in PEERS.items():
         began = time.process_time()
         try:
@@ -121,8 +125,24 @@ def replicate(name: str, number: int, *, samples: int, genes: int) -> dict[str, 
         except Absent as missing:
             absent.append(str(missing))
         seconds[peer] = time.process_time() - began
-    precision = {n: float(average_precision_score(truth, e)) for n, e in found.items()}
-    return {"precision": precision, **counts, "cpu_seconds": seconds, "absent": absent}
+    return {"precision": precision(cohort, found), "cpu_seconds": seconds, "absent": absent}
+
+
+def precision(cohort: Genes, found: dict[str, np.ndarray]) -> dict[str, float]:
+    """Average precision of each contender's evidence for genes, or for sets."""
+    truth = cohort.causal_sets if cohort.sets else cohort.causal
+    return {n: float(average_precision_score(truth, e)) for n, e in found.items()}
+
+
+def replicate(work: Path, name: str, number: int, *, samples: int, genes: int) -> dict[str, Any]:
+    """Average precision of every contender on one cohort, and what genodl discovered."""
+    simulated = cache(lambda: simulate(REGIMES[name], seed=number, samples=samples, genes=genes))
+    own, others = (
+        kept(work, f"{name}-{number}-{genes}-{who}", lambda run=run: run(simulated()))
+        for who, run in (("genodl", genodl_on), ("peers", peers_on))
+    )
+    both = {key: own[key] | others[key] for key in ("precision", "cpu_seconds")}
+    return own | others | both
 
 
 def calibration(name: str, *, traits: int, seed: int) -> dict[str, Any]:
@@ -219,11 +239,7 @@ def main() -> None:
         work.mkdir(parents=True, exist_ok=True)
         runs = {
             name: [
-                kept(
-                    work,
-                    f"{name}-{number}-{size['genes']}",
-                    lambda name=name, number=number: replicate(name, number, **size),
-                )
+                replicate(work, name, number, **size)
                 for number in range(given.first, given.first + count)
             ]
             for name in chosen
