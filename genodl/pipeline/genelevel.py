@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from scipy import sparse as sp
+from scipy.special import expit
 
 from genodl.config import DiscoverConfig
 from genodl.pipeline.annotation import Annotation
@@ -28,7 +29,7 @@ Track = Callable[[Iterable, str, int], Iterable]
 PARTS = ("p_linear", "p_forms", "p_burden", "p_single", "p_network")
 GENES = [
     *("phenotype", "rank", "gene", "contig", "start", "end", "n_markers"),
-    *("score", "p_value", "q_value", "cluster", *PARTS),
+    *("score", "p_value", "q_value", "cluster", *PARTS, "probability"),
 ]
 
 
@@ -91,8 +92,8 @@ def gene_level(
     joined = [_together([tests[i] for i in family]) for family in study.families]
     names = [study.targets[family[0]].name for family in study.families]
     genes = [
-        gene_table(name, members, parts, log_p, links)
-        for name, (parts, log_p) in zip(names, joined, strict=True)
+        gene_table(name, members, parts, log_p, _likeliest([tests[i] for i in family]), links)
+        for name, (parts, log_p), family in zip(names, joined, study.families, strict=True)
     ]
     sets, notes = usable_sets(known.sets, members)
     pathways: list[pd.DataFrame] = []
@@ -112,6 +113,13 @@ def _together(tests: Sequence[Tests]) -> tuple[np.ndarray, np.ndarray]:
     return parts, _cauchy(np.stack([t.log_p for t in tests]))
 
 
+def _likeliest(tests: Sequence[Tests]) -> np.ndarray:
+    """log odds that each gene acts on the class it acts on most, nan of no candidates."""
+    odds = np.stack([t.log_odds for t in tests])
+    most = np.where(np.isnan(odds), -np.inf, odds).max(0)
+    return np.where(np.isinf(most), np.nan, most)
+
+
 def _cauchy(log_p: np.ndarray) -> np.ndarray:
     """The Cauchy combination along the first axis, that of the classes of a phenotype."""
     if len(log_p) == 1:
@@ -122,14 +130,23 @@ def _cauchy(log_p: np.ndarray) -> np.ndarray:
 
 
 def gene_table(
-    name: str, members: Membership, parts: np.ndarray, log_p: np.ndarray, links: sp.csr_matrix
+    name: str,
+    members: Membership,
+    parts: np.ndarray,
+    log_p: np.ndarray,
+    log_odds: np.ndarray,
+    links: sp.csr_matrix,
 ) -> pd.DataFrame:
-    """The genes of one phenotype, best first; those in LD share the cluster of the best.
+    """The genes of one phenotype, the likeliest first; those in LD share the cluster of the best.
+
+    Rank follows the probability that a gene itself acts, then its p-value: a neighbour of a gene
+    that explains as much has the p-value of an association, but not the rank.
 
     Parameters
     ----------
     parts : float, (5, genes), log p, nan where a gene lacks a part
     log_p : float, (genes,)
+    log_odds : float, (genes,), nan of those that are no candidates
     links : (genes, genes), nonzero where two genes are in LD
     """
     table = members.genes[["gene", "contig", "start", "end", "n_markers"]].copy()
@@ -137,11 +154,12 @@ def gene_table(
     table["score"] = deviate(log_p)
     table["p_value"] = np.exp(log_p)
     table["q_value"] = benjamini_hochberg(np.exp(log_p))
-    table["cluster"] = table["gene"].to_numpy()[clump(log_p, links)]
+    order = np.lexsort([log_p, -np.where(np.isnan(log_odds), -np.inf, log_odds)])
+    table["cluster"] = table["gene"].to_numpy()[clump(np.argsort(order) - len(order), links)]
     for column, values in zip(PARTS, np.exp(parts), strict=True):
         table[column] = values
-    table["log_p"] = log_p
-    table = table.sort_values("log_p", kind="stable", ignore_index=True)
+    table["probability"] = expit(log_odds)
+    table = table.iloc[order].reset_index(drop=True)
     table["rank"] = np.arange(1, len(table) + 1)
     return table[GENES]
 

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse as sp
 
 from genodl.config import DiscoverConfig
+from genodl.pipeline.acting import act
 from genodl.pipeline.branches import Branches, grow, screen_gene, training
 from genodl.pipeline.geneviews import (
     Likeness,
@@ -45,6 +46,7 @@ class Tests(NamedTuple):
     branches : the networks, None where none were trained
     leading : genes that the others are tested given -> their directions, (samples, directions),
         each as long as its effect is large, see `genodl.pipeline.leading`
+    log_odds : float64, (genes,), that the gene itself acts, nan of those that are no candidates
     """
 
     parts: np.ndarray
@@ -52,6 +54,7 @@ class Tests(NamedTuple):
     log_p: np.ndarray
     branches: Branches | None
     leading: dict[int, np.ndarray]
+    log_odds: np.ndarray
 
 
 def gene_tests(
@@ -62,7 +65,8 @@ def gene_tests(
     A gene's markers, and their squares and products, are tested as two quadratic forms, with the
     burden, the single markers, and the attribution of a network whose branches are the genes. The
     genes that are significant by themselves are then conditioned upon, so that a neighbour in LD
-    does not repeat them and the others are seen against less noise.
+    does not repeat them and the others are seen against less noise. Last the best genes are
+    weighed together: how probable it is of each that it acts itself.
     """
     among = kin(study, config.group)
     views = views_of(study, among)
@@ -82,7 +86,7 @@ def gene_tests(
         log_p, used = tabled(collected[number])
         branches = grow(study, members, each_fold[:, number], number, config)
         read = partial(_read, study, members, among)
-        found.append(_conditioned(read, views[number], log_p, used, branches))
+        found.append(_conditioned(read, views[number], log_p, used, branches, seed=config.seed))
     return found
 
 
@@ -100,11 +104,13 @@ def _conditioned(
     parts: np.ndarray,
     used: np.ndarray,
     branches: Branches | None,
+    *,
+    seed: int,
 ) -> Tests:
-    """The tests given the leading genes, and the network's."""
-    log_p = combined(parts, used)
-    leading = lead(read, view, log_p)
-    again = np.flatnonzero(log_p < np.log(CONDITIONAL_P)) if leading else np.zeros(0, int)
+    """The tests given the leading genes, and the network's; how probably each gene acts."""
+    alone = combined(parts, used)
+    leading = lead(read, view, alone)
+    again = np.flatnonzero(alone < np.log(CONDITIONAL_P)) if leading else np.zeros(0, int)
     projections = {g: removal(leading, without=[g]) for g in (-1, *leading)} if leading else {}
     if len(again):
         redone = [
@@ -117,7 +123,10 @@ def _conditioned(
         tested = attribution_test(branches.attribution, branches.dimensions, given, view)
         parts[4, branches.genes] = tested.log_p
         used[4, branches.genes] = tested.z != 0
-    return Tests(parts, used, combined(parts, used), branches, leading)
+    log_p = combined(parts, used)
+    least = np.minimum(alone, log_p)
+    log_odds = act(read, view, least, leading=len(leading), seed=seed)
+    return Tests(parts, used, log_p, branches, leading, log_odds)
 
 
 def attribution_test(

@@ -89,7 +89,8 @@ def test_the_tables_have_the_columns_of_the_contract_in_order(found):
     assert " ".join(GENES[:10]) == contract
     assert list(found.pathways.columns) == PATHWAYS
     assert found.genes["rank"].tolist() == list(range(1, COUNT + 1))
-    assert found.genes["p_value"].is_monotonic_increasing
+    assert found.genes["probability"].is_monotonic_decreasing
+    assert set(found.genes["gene"][found.genes["probability"] > 0.9]) == {"G3", "G17"}
     assert (found.genes["n_markers"] == SIZE).all()
 
 
