@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,8 +63,13 @@ class Program:
         return _bytes(jaxpr) / rows
 
 
-def capture(predict: Callable[[Any], Any], x: Any, rows: Iterable[int]) -> tuple[Program, int]:
+def capture(
+    predict: Callable[[Any], Any], x: Any, rows: Collection[int], *, differentiated: bool = True
+) -> tuple[Program, int]:
     """The program of `predict` at each row count, and its outputs: 0 where it returns (batch,).
+
+    Two programs that are `differentiated` (at their largest row count) count as one only when their
+    custom derivatives are alike too, which takes time to find out.
 
     Raises
     ------
@@ -72,7 +77,7 @@ def capture(predict: Callable[[Any], Any], x: Any, rows: Iterable[int]) -> tuple
     """
     leaves, tree = jax.tree.flatten(x)
     closed: dict[int, core.ClosedJaxpr] = {}
-    outputs = 0
+    outputs, most = 0, max(rows)
     for n in sorted(set(rows)):
         avals = [jax.ShapeDtypeStruct((n, *v.shape[1:]), v.dtype) for v in leaves]
         found = traced(lambda *z: predict(jax.tree.unflatten(tree, z)), avals)
@@ -80,7 +85,8 @@ def capture(predict: Callable[[Any], Any], x: Any, rows: Iterable[int]) -> tuple
         closed[n] = inline(found)
     code = Code(
         {n: c.jaxpr for n, c in closed.items()},
-        tuple((n, structure(c)) for n, c in closed.items()),
+        # Fewer rows are only predicted (a shared baseline), so their derivatives are no part of it.
+        tuple((n, structure(c, derived=differentiated and n == most)) for n, c in closed.items()),
     )
     return Program(code, {n: list(c.consts) for n, c in closed.items()}), outputs
 

@@ -80,7 +80,7 @@ def assess(
     background = method_named(method).background
     inputs, start = checked(x, baseline, background=background)
     rows = len(jax.tree.leaves(inputs)[0])
-    program, outputs = capture(predict, inputs, {1, 2, rows})
+    program, outputs = capture(predict, inputs, {1, 2, rows}, differentiated=False)
     chosen = output if outputs else None
     kept = {
         "baseline": baseline,

@@ -153,7 +153,7 @@ def planned(
     """The callable captured at the batch size that fits, and the settings checked."""
     chosen = method_named(method)
     check_settings(chosen, settings, method)
-    pair, outputs = capture(predict, x, [2])
+    pair, outputs = capture(predict, x, [2], differentiated=False)
     check_rows(pair, x)
     every = output is None and outputs > 0
     samples = samples or len(jax.tree.leaves(x)[0])

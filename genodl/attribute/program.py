@@ -160,9 +160,12 @@ def run(eqns: list, env: dict) -> dict:
     return env
 
 
-def structure(closed: core.ClosedJaxpr) -> Hashable:
-    """A key that two programs share only when they compute the same from the same constants."""
-    return _structure(closed.jaxpr, derived=True)
+def structure(closed: core.ClosedJaxpr, *, derived: bool = True) -> Hashable:
+    """A key that two programs share only when they compute the same from the same constants.
+
+    Derived: and only when their custom derivatives do.
+    """
+    return _structure(closed.jaxpr, derived=derived)
 
 
 def _structure(jaxpr: core.Jaxpr, *, derived: bool) -> Hashable:
@@ -190,7 +193,7 @@ def _structure(jaxpr: core.Jaxpr, *, derived: bool) -> Hashable:
 
 def _compared(eqn: Any) -> list[str]:
     """The parameters that tell equations apart; a custom rule is known by its derivative."""
-    rules = {"jvp_jaxpr_fun", "fwd_jaxpr_thunk", "bwd"}
+    rules = {"jvp_jaxpr_fun", "fwd_jaxpr_thunk", "bwd", "out_trees"}
     custom = eqn.primitive.name.startswith("custom_")
     return sorted(k for k in eqn.params if not (custom and k in rules))
 

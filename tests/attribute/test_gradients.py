@@ -155,6 +155,25 @@ def test_a_program_is_traced_a_fixed_number_of_times_and_compiled_once():
     assert compiled._cache_size() == before
 
 
+def test_a_custom_derivative_is_compiled_once_and_noticed_when_it_changes():
+    from genodl.attribute.methods import compiled
+
+    def scaled(factor):
+        @jax.custom_vjp
+        def bent(h):
+            return jnp.tanh(h)
+
+        bent.defvjp(lambda h: (bent(h), h), lambda h, c: (factor * c,))
+        return lambda z: bent(z @ jnp.arange(6.0))
+
+    kept = {"x": samples(9), "baseline": 0.0, "method": "saliency"}
+    one = attribute(scaled(1.0), **kept)
+    before = compiled._cache_size()
+    assert_allclose(attribute(scaled(1.0), **kept).values, one.values)
+    assert compiled._cache_size() == before
+    assert_allclose(attribute(scaled(3.0), **kept).values, 3 * one.values)
+
+
 def test_a_model_changed_between_calls_is_not_remembered():
     held = {"weight": jnp.ones(6)}
     x = samples()
