@@ -16,7 +16,7 @@ from jax.extend import core
 from genodl.attribute import control
 from genodl.attribute.gradients import Batch, Found, Predict, explained
 from genodl.attribute.program import environment, inline, read
-from genodl.attribute.rules import INDEXED, RULES, Step, number, secant
+from genodl.attribute.rules import INDEXED, RULES, Step, difference, number, secant
 from genodl.attribute.trace import (
     CONTROL,
     Trace,
@@ -36,6 +36,8 @@ def back(trace: Trace, reference: dict, m_outs: list, *, zero: bool) -> list:
 
     def add(atom: Any, value: Any) -> None:
         if value is not None and not isinstance(atom, core.Literal) and atom in trace.moving:
+            # A program may mix precisions; each multiplier has that of its variable.
+            value = value.astype(multiplier_type(atom))
             reached[atom] = reached[atom] + value if atom in reached else value
 
     for v, m in zip(trace.jaxpr.outvars, m_outs, strict=True):
@@ -64,9 +66,8 @@ def ratio(trace: Trace, reference: dict, out: Any, zero: bool) -> jax.Array:
     out_x, root_x = number(trace.env[out], slope), number(trace.env[root], slope)
     if zero:
         return secant(out_x, root_x, slope, zero)
-    return secant(
-        out_x - number(reference[out], slope), root_x - number(reference[root], slope), slope, zero
-    )
+    rise = difference(out_x, number(reference[out], slope))
+    return secant(rise, difference(root_x, number(reference[root], slope)), slope, zero)
 
 
 def seen(trace: Trace, reference: dict, eqn: Any, zero: bool) -> Step:

@@ -89,11 +89,17 @@ def number(value: Any, like: jax.Array) -> jax.Array:
     return jnp.asarray(value) if kept else jnp.asarray(value).astype(like.dtype)
 
 
+def difference(value: jax.Array, other: jax.Array) -> jax.Array:
+    """value - other; 0 where both are the same infinity, as the scores that a mask hides are."""
+    return jnp.where(value == other, 0, value - other)
+
+
 def secant(delta_out: jax.Array, delta: jax.Array, slope: jax.Array, zero: bool) -> jax.Array:
     """Difference of outputs per difference of inputs; the slope where the latter vanishes."""
     small = 1e-10 if delta.dtype == jnp.float64 else 1e-6
     if zero:
-        return delta_out / (delta + jnp.where(delta < 0, -small, small))
+        ratio = delta_out / (delta + jnp.where(delta < 0, -small, small))
+        return jnp.where(jnp.isfinite(ratio), ratio, slope)
     near = jnp.abs(delta) < small
     return jnp.where(near, slope, delta_out / jnp.where(near, 1, delta))
 
@@ -180,10 +186,10 @@ def shared(step: Step, m: list) -> list:
         for chosen, value in values.items():
             if i in chosen:
                 without = tuple(c for c in chosen if c != i)
-                share += (value - values[without]) / (
+                share += difference(value, values[without]) / (
                     len(where) * math.comb(len(where) - 1, len(without))
                 )
-        delta = number(step.x[i], m[0]) - number(step.b[i], m[0])
+        delta = difference(number(step.x[i], m[0]), number(step.b[i], m[0]))
         back[i] = m[0] * secant(share, delta, slopes[i], False)
     return narrowed(back, given)
 
@@ -228,8 +234,8 @@ def largest(step: Step, m: list) -> list:
     # For a minimum the same with signs turned.
     both = jnp.maximum if "max" in step.eqn.primitive.name else jnp.minimum
     cross = both(y, y_b)
-    amount = choose(x, m[0] * (cross - y_b)) + choose(b, m[0] * (y - cross))
-    delta = x - b
+    amount = choose(x, m[0] * difference(cross, y_b)) + choose(b, m[0] * difference(y, cross))
+    delta = difference(x, b)
     return [jnp.where(delta == 0, 0, amount / jnp.where(delta == 0, 1, delta))]
 
 

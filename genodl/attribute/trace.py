@@ -147,11 +147,13 @@ def chain(trace: Trace, eqn: Any, operands: list) -> None:
         trace.slope.get(eqn.invars[i], jnp.ones_like(operands[i])).astype(operands[i].dtype)
         for i in floats
     ]
-    trace.slope[out] = (
-        tangents[0]
-        if eqn.primitive.name == "stop_gradient"
-        else jax.jvp(function, values, tangents)[1]
-    )
+    if eqn.primitive.name == "stop_gradient":
+        trace.slope[out] = tangents[0]
+    else:
+        # Pulled back, not pushed forward, which custom_vjp cannot be; each element is its own.
+        _, pull = jax.vjp(function, *values)
+        pulled = pull(jnp.ones(out.aval.shape, out.aval.dtype))
+        trace.slope[out] = sum(p * t for p, t in zip(pulled, tangents, strict=True))
     if is_straight(eqn, where) and all(
         eqn.invars[i] in trace.straight or eqn.invars[i] is root for i in where
     ):

@@ -108,6 +108,20 @@ def chosen(x):
     return jnp.clip(h, -1, 1) @ weight(2, 8, 2)
 
 
+@jax.custom_vjp
+def bent(h):
+    return jnp.tanh(h)
+
+
+bent.defvjp(lambda h: (bent(h), h), lambda h, c: (c / jnp.cosh(h) ** 2,))
+
+
+def masked(x):
+    seen = jnp.tril(jnp.ones((LENGTH, LENGTH), bool))
+    scores = jnp.where(seen, jnp.einsum("nld,nmd->nlm", x, x), -jnp.inf)
+    return (jax.nn.softmax(scores, axis=-1) @ x).mean(axis=1)[:, :2]
+
+
 NETWORKS = {
     "relu": dense(jax.nn.relu),
     "functional relu": dense(lambda h: jnp.maximum(h, 0)),
@@ -123,6 +137,8 @@ NETWORKS = {
     "layer norm and attention": attention,
     "lstm over 50 steps": recurrent,
     "checkpoint, jit, custom derivative": wrapped,
+    "custom derivative that only pulls back": dense(bent),
+    "attention behind a mask of infinities": masked,
     "while and cond": counted,
     "where, maximum, quotient, clip": chosen,
 }
@@ -155,6 +171,14 @@ def test_single_precision_gives_double_precision_to_five_digits(name, method):
     assert single.dtype == np.float32
     assert double.dtype == np.float64
     assert np.abs(single - double).max() <= 1e-5 * np.abs(double).max()
+
+
+def test_relevance_passes_a_mask_of_infinities():
+    found = attribute(
+        NETWORKS["attention behind a mask of infinities"], inputs(3, 1), baseline=0, method="lrp"
+    )
+    assert np.isfinite(found.values).all()
+    assert np.abs(found.values).max() > 1e-3
 
 
 @pytest.mark.parametrize("name", ["overlapping max-pools", "layer norm and attention"])
