@@ -14,6 +14,7 @@ from genodl.attribute.batches import checked
 from genodl.attribute.capture import Program, capture
 from genodl.attribute.checks import targets
 from genodl.attribute.gradients import Batch, explained
+from genodl.attribute.paths import between
 from genodl.attribute.program import split
 from genodl.errors import InputError
 
@@ -147,15 +148,15 @@ def _integrated_hessians(
 
     def accumulate(total: tuple, point: tuple) -> tuple[tuple, None]:
         u, weight = point
-        at = [b + u * (e - b) for b, e in zip(start, end, strict=True)]
-        first, push = jax.linearize(slope, at)
+        first, push = jax.linearize(slope, between(start, end, u))
         bends = jax.lax.map(push, moves)
         gradient = [a + weight * g for a, g in zip(total[0], first, strict=True)]
         hessian = [a + weight * u * h for a, h in zip(total[1], bends, strict=True)]
         return (gradient, hessian), None
 
-    zero = ([jnp.zeros_like(h) for h in end], [jnp.zeros_like(m) for m in moves])
-    (gradient, hessian), _ = jax.lax.scan(accumulate, zero, (nodes, weights))
+    kind = batch.x.dtype
+    zero = [[jnp.zeros(h.shape, kind) for h in values] for values in (end, moves)]
+    (gradient, hessian), _ = jax.lax.scan(accumulate, tuple(zero), (nodes, weights))
 
     def flat(values: list, lead: int) -> jax.Array:
         return jnp.concatenate([v.reshape(*v.shape[:lead], -1) for v in values], axis=lead)

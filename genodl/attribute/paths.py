@@ -77,15 +77,20 @@ def mean_gradient(
     program: Split, start: list, end: list, nodes: jax.Array, weights: jax.Array
 ) -> list:
     """Gradient behind the affine part, averaged along the line from start to end."""
-    step = [a - b for a, b in zip(end, start, strict=True)]
+    kind = nodes.dtype
 
     def accumulate(total: list, point: tuple) -> tuple[list, None]:
         t, weight = point
-        at = [b + t * d for b, d in zip(start, step, strict=True)]
-        slope = jax.grad(lambda h: program.suffix(h)[0].sum())(at)
+        slope = jax.grad(lambda h: program.suffix(h)[0].sum())(between(start, end, t))
         return [a + weight * g for a, g in zip(total, slope, strict=True)], None
 
-    return jax.lax.scan(accumulate, [jnp.zeros_like(d) for d in step], (nodes, weights))[0]
+    total, _ = jax.lax.scan(accumulate, [jnp.zeros(e.shape, kind) for e in end], (nodes, weights))
+    return [v.astype(e.dtype) for v, e in zip(total, end, strict=True)]
+
+
+def between(start: list, end: list, t: jax.Array) -> list:
+    """The point at t, () or (batch,), of the line, in the precision that the program has there."""
+    return [(b + along(t, b) * (a - b)).astype(a.dtype) for a, b in zip(end, start, strict=True)]
 
 
 def expected_gradients(
@@ -176,8 +181,7 @@ def at_draws(predict: Predict, batch: Batch, which: jax.Array, points: jax.Array
     def draw(carry: tuple, now: tuple) -> tuple[tuple, None]:
         member, t = now
         first = [member_of(h, member) for h in it.hidden]
-        point = [b + along(t, b) * (a - b) for a, b in zip(it.end, first, strict=True)]
-        slope = jax.grad(lambda h: it.program.suffix(h)[0].sum())(point)
+        slope = jax.grad(lambda h: it.program.suffix(h)[0].sum())(between(first, it.end, t))
         return moments(carry, it.share(slope, [member_of(m, member) for m in it.members])), None
 
     mean, error = mean_and_error(jax.lax.scan(draw, no_moments(leaves), (which, points))[0])

@@ -202,3 +202,22 @@ def test_random_draws_are_within_their_error_of_the_mean():
     kept = {"baseline": background, "method": "expected_gradients", "output": 0}
     exact, found = attribute(predict, x, **kept), attribute(predict, x, draws=500, **kept)
     assert np.abs((found.values - exact.values) / found.standard_error).max() < 4.5
+
+
+@pytest.mark.parametrize("kind", [jnp.bfloat16, jnp.float16])
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"ism"}))
+def test_half_precision_inside_gives_what_its_digits_allow(method, kind):
+    first, last = samples(6, 5, seed=2), samples(5, 2, seed=3)
+
+    def predict(x, kind):
+        return jnp.tanh(x.astype(kind) @ first.astype(kind)).astype(jnp.float32) @ last
+
+    x, b = samples(3), samples(2, seed=4)
+    start = b if METHODS[method].background else b[:1]
+    half, whole = (
+        attribute(lambda z, k=k: predict(z, k), x, baseline=start, method=method).values
+        for k in (kind, jnp.float32)
+    )
+    assert half.dtype == np.float32
+    digits = float(jnp.finfo(kind).eps)
+    assert np.abs(half - whole).max() <= 8 * digits * np.abs(whole).max()
