@@ -1,4 +1,4 @@
-"""Models of Flax NNX, of Linen and plain functions are attributed alike."""
+"""Models of Flax NNX, Linen, Haiku and Equinox and plain functions are attributed alike."""
 
 from __future__ import annotations
 
@@ -81,5 +81,39 @@ def test_a_linen_model_is_complete():
     model, x = Linen(), drawn(3, 5, 6)
     params = model.init(jax.random.key(0), jnp.asarray(x))
     found = attribute(lambda z: model.apply(params, z), x, baseline=0.1, method="deeplift")
+    assert found.completeness_error.max() < 1e-5
+    assert np.abs(found.values).max() > 1e-3
+
+
+def test_a_haiku_model_is_complete():
+    hk = pytest.importorskip("haiku")
+
+    def forward(x):
+        h = hk.MaxPool(3, 2, "SAME", channel_axis=-1)(jax.nn.relu(hk.Conv1D(6, 3)(x)))
+        h = hk.LayerNorm(-1, create_scale=True, create_offset=True)(h)
+        core = hk.LSTM(5)
+        every, _ = hk.dynamic_unroll(core, jnp.swapaxes(h, 0, 1), core.initial_state(len(h)))
+        return hk.Linear(1)(every[-1])
+
+    model, x = hk.without_apply_rng(hk.transform(forward)), drawn(3, 10, 4)
+    params = model.init(jax.random.key(0), jnp.asarray(x))
+    found = attribute(lambda z: model.apply(params, z), x, baseline=0.1, method="deeplift")
+    assert found.completeness_error.max() < 1e-5
+    assert np.abs(found.values).max() > 1e-3
+
+
+def test_an_equinox_model_is_complete():
+    eqx = pytest.importorskip("equinox")
+    keys = jax.random.split(jax.random.key(0), 4)
+    attention, norm = eqx.nn.MultiheadAttention(2, 4, key=keys[0]), eqx.nn.LayerNorm(4)
+    conv, last = eqx.nn.Conv1d(4, 6, 3, key=keys[1]), eqx.nn.MLP(6, 1, 8, 1, key=keys[2])
+    pool = eqx.nn.MaxPool1d(3, 2)
+
+    def one(sequence):
+        h = jax.vmap(norm)(sequence + attention(sequence, sequence, sequence))
+        return last(pool(jax.nn.silu(conv(h.T))).mean(axis=1))
+
+    x = drawn(3, 10, 4)
+    found = attribute(jax.vmap(one), x, baseline=0.1, method="deeplift")
     assert found.completeness_error.max() < 1e-5
     assert np.abs(found.values).max() > 1e-3
