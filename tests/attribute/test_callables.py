@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -117,3 +120,18 @@ def test_an_equinox_model_is_complete():
     found = attribute(jax.vmap(one), x, baseline=0.1, method="deeplift")
     assert found.completeness_error.max() < 1e-5
     assert np.abs(found.values).max() > 1e-3
+
+
+def test_the_examples_of_the_readme_run():
+    text = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    section = text.split("### Attribute a model of your own")[1].split("\n## ")[0]
+    genes, ids = [f"gene{i}" for i in range(50)], [f"sample{i}" for i in range(6)]
+    known = {"x": drawn(6, 50), "weights": drawn(50) / 7, "residual": drawn(6)}
+    known |= {"genes": genes, "ids": ids, "jnp": jnp}
+    for code in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
+        exec(code, known)
+    assert known["found"].completeness_error.max() < 1e-5
+    assert known["table"].shape == (6, 50)
+    assert known["ranked"].shape == (50,)
+    assert known["pairs"].shape == (6, 50, 50)
+    assert known["report"].fractions.tolist() == np.linspace(0, 1, 11).tolist()
