@@ -14,12 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from genodl.errors import InputError
-from genodl.io import bgzf, packed
+from genodl.io import bgzf, layout, plain
+from genodl.io.ahead import in_order
+from genodl.io.faults import BROKEN, NOT_FIRST, bad_call
 from genodl.io.header import Dictionary, broken, check_field, read_dictionary
 from genodl.io.index import Stretch, in_stretch, whole_or_stretches
 from genodl.io.records import UNKNOWN, check_size, expand
 from genodl.io.source import Block, Field, Region, Source, overlapping, unknown_contig
-from genodl.io.vcf import LONGEST_RECORD, ahead, bad_call, skip
+from genodl.io.vcf import LONGEST_RECORD, skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,15 +80,15 @@ def _scan(
 
     def decode(text: bytes, start: np.ndarray, number: int) -> Block:
         numbers = number + 1 + np.arange(len(start))
-        layout, alleles = _layout(path, names, text, start, numbers)
+        table, alleles = _layout(path, names, text, start, numbers)
         keep = None
         if regions is not None:
-            keep = np.flatnonzero(overlapping(regions, *_places(names, layout)))
-        records = _records(path, names, text, layout, alleles, numbers, keep)
+            keep = np.flatnonzero(overlapping(regions, *_places(names, table)))
+        records = _records(path, names, text, table, alleles, numbers, keep)
         return _decode(path, names, text, records, columns, field)
 
     pieces = skip(bgzf.pieces(path), names.header.size)
-    return ahead(decode, _batches(path, pieces))
+    return in_order(decode, _batches(path, pieces))
 
 
 def _stretch(
@@ -98,10 +100,10 @@ def _stretch(
     def decode(text: bytes, start: np.ndarray, _: int) -> Block:
         nonlocal finished
         numbers = np.full(len(start), UNKNOWN)
-        layout, alleles = _layout(path, names, text, start, numbers)
-        keep, over = in_stretch(path, stretch, *_places(names, layout))
+        table, alleles = _layout(path, names, text, start, numbers)
+        keep, over = in_stretch(path, stretch, *_places(names, table))
         finished |= over
-        records = _records(path, names, text, layout, alleles, numbers, np.flatnonzero(keep))
+        records = _records(path, names, text, table, alleles, numbers, np.flatnonzero(keep))
         return _decode(path, names, text, records, columns, field)
 
     def pieces() -> Iterator[bytes]:
@@ -110,7 +112,7 @@ def _stretch(
             if finished:
                 return
 
-    return ahead(decode, _batches(path, pieces(), whole=False))
+    return in_order(decode, _batches(path, pieces(), whole=False))
 
 
 def _batches(
@@ -124,7 +126,7 @@ def _batches(
         if sum(map(len, waiting)) < needed:
             continue
         text = b"".join(waiting)
-        start, stop, needed = packed.records(np.frombuffer(text, np.uint8))
+        start, stop, needed = layout.records(text)
         if needed > LONGEST_RECORD:
             raise broken(_at(path, number + len(start) + 1))
         if len(start):
@@ -144,33 +146,39 @@ def _layout(
     path: Path, names: Dictionary, text: bytes, start: np.ndarray, numbers: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where the fields of each record stand, and the spans of all alleles."""
-    layout, alleles, fault = packed.layout(np.frombuffer(text, np.uint8), start)
-    if fault >= 0:
-        raise broken(_at(path, numbers[fault]))
-    _check_numbers(path, names, layout, numbers)
-    return layout, alleles
+    found = layout.plain_layout(text, start) if len(start) else None
+    if found is None:
+        # loaded where it is needed: the compiler costs more than reading many a file
+        from genodl.io import packed
+
+        table, alleles, fault = packed.layout(np.frombuffer(text, np.uint8), start)
+        if fault >= 0:
+            raise broken(_at(path, numbers[fault]))
+        found = table, alleles
+    _check_numbers(path, names, found[0], numbers)
+    return found
 
 
-def _places(names: Dictionary, layout: np.ndarray) -> tuple[list[str], np.ndarray, np.ndarray]:
+def _places(names: Dictionary, table: np.ndarray) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Contig, first and last position of each record, 1-based and closed."""
-    pos = layout["pos"] + 1
-    contig = [names.contigs[c] for c in layout["contig"].tolist()]
-    return contig, pos, pos + np.maximum(layout["length"], 1) - 1
+    pos = table["pos"] + 1
+    contig = [names.contigs[c] for c in table["contig"].tolist()]
+    return contig, pos, pos + np.maximum(table["length"], 1) - 1
 
 
-def _check_numbers(path: Path, names: Dictionary, layout: np.ndarray, number: np.ndarray) -> None:
+def _check_numbers(path: Path, names: Dictionary, table: np.ndarray, number: np.ndarray) -> None:
     """Refuse a record whose contig or sample count the header does not know."""
     samples = len(names.header.samples)
-    wrong = np.flatnonzero(layout["samples"] != samples)
+    wrong = np.flatnonzero(table["samples"] != samples)
     if len(wrong):
         raise InputError(
             f"{layout['samples'][wrong[0]]} samples, the header names {samples}",
             where=_at(path, number[wrong[0]]),
             mend="fetch or write the file again",
         )
-    known = np.isin(layout["contig"], list(names.contigs))
-    if not known.all() or (layout["pos"] < -1).any():
-        bad = int(np.flatnonzero(~known | (layout["pos"] < -1))[0])
+    known = np.isin(table["contig"], list(names.contigs))
+    if not known.all() or (table["pos"] < -1).any():
+        bad = int(np.flatnonzero(~known | (table["pos"] < -1))[0])
         raise broken(_at(path, number[bad]))
 
 
@@ -178,47 +186,51 @@ def _records(
     path: Path,
     names: Dictionary,
     text: bytes,
-    layout: np.ndarray,
+    table: np.ndarray,
     alleles: np.ndarray,
     number: np.ndarray,
     keep: np.ndarray | None,
 ) -> Records:
     """The fixed columns as Python sees them."""
-    offset = np.concatenate([[0], np.cumsum(layout["alleles"])])
-    rows = np.arange(len(layout)) if keep is None else keep
+    offset = np.concatenate([[0], np.cumsum(table["alleles"])])
+    rows = np.arange(len(table)) if keep is None else keep
     spans = alleles.tolist()
     try:
         words = [
             [text[p:q].decode() for p, q in spans[a:b]]
             for a, b in zip(offset[rows].tolist(), offset[rows + 1].tolist(), strict=True)
         ]
-        span = zip(layout["id"][rows].tolist(), layout["id_end"][rows].tolist(), strict=True)
+        span = zip(table["id"][rows].tolist(), table["id_end"][rows].tolist(), strict=True)
         ids = [text[p:q].decode() or "." for p, q in span]
     except UnicodeDecodeError:
         raise broken(f"{path}, records {number[0]} to {number[-1]}") from None
-    layout = layout[rows]
+    table = table[rows]
     filters = [
         _filter(path, names, text, p, n)
-        for p, n in zip(layout["filter"].tolist(), number[rows].tolist(), strict=True)
+        for p, n in zip(table["filter"].tolist(), number[rows].tolist(), strict=True)
     ]
     return Records(
-        contig=[names.contigs[c] for c in layout["contig"].tolist()],
-        pos=layout["pos"].astype(np.int64) + 1,
+        contig=[names.contigs[c] for c in table["contig"].tolist()],
+        pos=table["pos"].astype(np.int64) + 1,
         id=ids,
         ref=[w[0] if w else "." for w in words],
         alts=[w[1:] for w in words],
-        qual=layout["qual"].copy(),
+        qual=table["qual"].copy(),
         filter=filters,
-        layout=layout,
+        layout=table,
         number=number[rows],
     )
 
 
 def _filter(path: Path, names: Dictionary, text: bytes, p: int, number: int) -> str:
     """The filters of a record, joined by `;`, `.` when none is stated."""
-    if text[p] == 0x11:
+    if text[p] == layout.ONE_INT8:
         codes = [text[p + 1]]
+    elif text[p] == 0:
+        codes = []
     else:
+        from genodl.io import packed
+
         start, kind, length = packed.typed(np.frombuffer(text, np.uint8), p, len(text))
         codes = np.frombuffer(text, packed.INTEGERS.get(kind, "<i1"), length, start).tolist()
     try:
@@ -242,10 +254,7 @@ def _decode(
     check_size(path, alleles, shape[1])
     if field == "GT":
         dosage = np.empty(shape, np.int8)
-        span = (records.layout["format"], records.layout["end"], records.layout["formats"])
-        fault = packed.genotypes(
-            np.frombuffer(text, np.uint8), *span, alleles, first[:-1], names.key("GT"), dosage
-        )
+        fault = _genotypes(text, records, alleles, first[:-1], names.key("GT"), dosage)
         if fault[0]:
             raise _bad_genotype(path, names, records, fault)
     else:
@@ -255,15 +264,43 @@ def _decode(
     return Block(expand(records, alleles), dosage if columns is None else dosage[:, columns])
 
 
+def _genotypes(
+    text: bytes,
+    records: Records,
+    alleles: np.ndarray,
+    first: np.ndarray,
+    key: int,
+    out: np.ndarray,
+) -> tuple[int, int, int]:
+    """Fill ALT counts, (alleles, samples); (code, record, sample) of the first fault."""
+    rest = np.ones(len(alleles), bool)
+    likely = np.flatnonzero(
+        (alleles == 1) & layout.two_bytes(text, records.layout, key, out.shape[1])
+    )
+    if len(likely):
+        begin = records.layout["format"][likely] + 3
+        rest[likely] = ~plain.bcf_calls(text, begin, first[likely], out)
+    rows = np.flatnonzero(rest)
+    if not len(rows):
+        return 0, 0, 0
+    from genodl.io import packed
+
+    span = (records.layout[name][rows] for name in ("format", "end", "formats"))
+    code, i, sample = packed.genotypes(
+        np.frombuffer(text, np.uint8), *span, alleles[rows], first[rows], key, out
+    )
+    return code, int(rows[i]), sample
+
+
 def _bad_genotype(
     path: Path, names: Dictionary, records: Records, fault: tuple[int, int, int]
 ) -> InputError:
     """The error for the call at which decoding stopped."""
     code, i, sample = fault
     where = f"{_at(path, records.number[i])} ({records.contig[i]}:{records.pos[i]})"
-    if code == packed.BROKEN:
+    if code == BROKEN:
         return broken(_at(path, records.number[i]))
-    if code == packed.NOT_FIRST:
+    if code == NOT_FIRST:
         return InputError(
             "GT is not the first FORMAT field",
             where=where,
@@ -277,6 +314,8 @@ def _expected(
     path: Path, names: Dictionary, text: bytes, records: Records, i: int, out: np.ndarray
 ) -> None:
     """Fill ALT counts of one record, (alleles, samples), from DS, or from GP where it has none."""
+    from genodl.io import packed
+
     raw = np.frombuffer(text, np.uint8)
     at = records.layout[i]
     for name in ("DS", "GP"):

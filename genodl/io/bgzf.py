@@ -1,22 +1,35 @@
 """Bytes of a variant file, decompressed, in pieces of bounded size.
 
-BGZF is gzip in blocks of 64 KB, ended by one empty block; htslib reads a file whose end is
-missing with a mere warning, so the end is checked here.
+BGZF is gzip in blocks of at most 64 KB, ended by one empty block; htslib reads a file whose end is
+missing with a mere warning, so the end is checked here. Each block says how long it is, so a file
+is cut between blocks unread, and its parts are decompressed on every core, index or not.
 """
 
 from __future__ import annotations
 
+import os
+import re
+import struct
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 import pysam
 
 from genodl.errors import InputError
+from genodl.io.ahead import in_order
 
 END_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 SMALLEST, LARGEST = 1 << 18, 1 << 21
+LARGEST_BLOCK = 1 << 16
+WINDOW = 1 << 18
+_HEADER = re.compile(rb"\x1f\x8b\x08\x04.{6}\x06\x00BC\x02\x00(..)", re.DOTALL)
+_U16, _U32 = struct.Struct("<H"), struct.Struct("<I")
+_HUSH = Lock()
+_LOUDNESS: list[int] = []
 
 Compression = Literal["bgzf", "none"]
 
@@ -63,47 +76,96 @@ def cannot_open(path: Path, fault: OSError) -> InputError:
 
 def pieces(path: Path, *, offset: int = 0) -> Iterator[bytes]:
     """The decompressed bytes from a virtual offset on; pieces grow from 256 KB to 2 MB."""
+    if compression(path) == "none":
+        return _plain(path)
+    return in_order(partial(_decompress, path), _spans(path, offset))
+
+
+def _plain(path: Path) -> Iterator[bytes]:
+    """The bytes of an uncompressed file."""
     size = SMALLEST
-    file = _open(path)
-    try:
-        if offset:
-            _seek(file, offset, path)
-        while piece := _read(file, size, path):
+    with open(path, "rb") as file:
+        while piece := file.read(size):
             yield piece
             size = min(size * 2, LARGEST)
-    finally:
-        # htslib says again at closing what it said at reading
-        with suppress(OSError):
-            file.close()
 
 
-def _open(path: Path):
-    """The file as a decompressed stream."""
-    return pysam.BGZFile(str(path), "rb", None) if compression(path) == "bgzf" else open(path, "rb")
+def _spans(path: Path, offset: int) -> Iterator[tuple[int, int]]:
+    """(virtual offset, decompressed bytes) of runs of neighbouring blocks."""
+    begin, size, wanted = offset, -(offset & (LARGEST_BLOCK - 1)), SMALLEST
+    for after, length in _blocks(path, offset >> 16):
+        size += length
+        if size >= wanted:
+            yield begin, size
+            begin, size, wanted = after << 16, 0, min(wanted * 2, LARGEST)
+    if size < 0:
+        raise _astray(path)
+    if size:
+        yield begin, size
 
 
-def _seek(file, offset: int, path: Path) -> None:
-    """Go to a virtual offset; one that leads nowhere is the index's fault."""
-    loudness = pysam.set_verbosity(0)
+def _blocks(path: Path, at: int) -> Iterator[tuple[int, int]]:
+    """(where it ends in the file, decompressed bytes) of each block from `at` on."""
+    with open(path, "rb") as file:
+        end = os.fstat(file.fileno()).st_size
+        if at and at >= end:
+            raise _astray(path)
+        window, start, first = b"", at, at
+        while at < end:
+            if at + LARGEST_BLOCK > start + len(window):
+                file.seek(at)
+                window, start = file.read(WINDOW), at
+            header = _HEADER.match(window, at - start)
+            stop = at - start + 1 + _U16.unpack(header[1])[0] if header else len(window) + 1
+            length = _U32.unpack_from(window, stop - 4)[0] if stop <= len(window) else -1
+            if not 0 <= length <= LARGEST_BLOCK:
+                raise _astray(path) if at == first > 0 else _broken(path)
+            at = start + stop
+            yield at, length
+
+
+def _decompress(path: Path, offset: int, size: int) -> bytes:
+    """`size` bytes from a virtual offset on."""
+    with _quiet():
+        file = pysam.BGZFile(str(path), "rb", None)
+        try:
+            file.seek(offset)
+            found = file.read(size)
+        except (OSError, OverflowError):
+            raise _broken(path) from None
+        finally:
+            # htslib says again at closing what it said at reading
+            with suppress(OSError):
+                file.close()
+    if len(found) != size:
+        raise _broken(path)
+    return found
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """htslib's own lines on stderr, which would stand beside our one, kept back on all threads."""
+    with _HUSH:
+        _LOUDNESS.append(pysam.set_verbosity(0))
     try:
-        file.seek(offset)
-    except (OSError, OverflowError):
-        raise InputError(
-            "its index points outside it", where=str(path), mend="index again: bcftools index"
-        ) from None
+        yield
     finally:
-        pysam.set_verbosity(loudness)
+        with _HUSH:
+            # the first to enter found what the user had set
+            before = _LOUDNESS.pop()
+            if not _LOUDNESS:
+                pysam.set_verbosity(before)
 
 
-def _read(file, size: int, path: Path) -> bytes:
-    """Up to `size` bytes; a broken block is the user's to mend."""
-    # htslib's own lines on stderr would stand beside our one
-    loudness = pysam.set_verbosity(0)
-    try:
-        return file.read(size)
-    except OSError:
-        raise InputError(
-            "a compressed block is broken", where=str(path), mend="fetch or write the file again"
-        ) from None
-    finally:
-        pysam.set_verbosity(loudness)
+def _broken(path: Path) -> InputError:
+    """The error for a block that does not hold what it says."""
+    return InputError(
+        "a compressed block is broken", where=str(path), mend="fetch or write the file again"
+    )
+
+
+def _astray(path: Path) -> InputError:
+    """The error for a place at which no block begins: the index's fault."""
+    return InputError(
+        "its index points outside it", where=str(path), mend="index again: bcftools index"
+    )

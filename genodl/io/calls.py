@@ -8,26 +8,11 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from genodl.io.faults import BEYOND, COLUMNS, MALFORMED, NOT_A_NUMBER
 from genodl.values import MISSING
 
-COLUMNS, MALFORMED, BEYOND, NOT_A_NUMBER = 1, 2, 3, 4
-TAB, RETURN, COLON, COMMA, DOT, SLASH, BAR = 9, 13, 58, 44, 46, 47, 124
+TAB, COLON, COMMA, DOT, SLASH, BAR = 9, 58, 44, 46, 47, 124
 ZERO, NINE = 48, 57
-
-
-@numba.njit(cache=True, nogil=True)
-def ninth_tabs(text, begin, end):
-    """Where the ninth tab of each line stands, -1 if it has fewer."""
-    found = np.full(len(begin), -1, np.int64)
-    for i in range(len(begin)):
-        count = 0
-        for p in range(begin[i], end[i]):
-            if text[p] == TAB:
-                count += 1
-                if count == 9:
-                    found[i] = p
-                    break
-    return found
 
 
 @numba.njit(cache=True, nogil=True)

@@ -5,18 +5,13 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from genodl.io.calls import BEYOND, MALFORMED
+from genodl.io.faults import BEYOND, BROKEN, MALFORMED, NOT_FIRST
+from genodl.io.layout import LAYOUT
 from genodl.values import MISSING
 
-BROKEN, NOT_FIRST = 5, 6
 ABSENT, DAMAGED = -1, -2
 FLOAT, CHARACTER = 5, 7
 INTEGERS = {1: "<i1", 2: "<i2", 3: "<i4"}
-_COLUMNS = (
-    "contig", "pos", "length", "samples", "alleles", "formats",
-    "id", "id_end", "filter", "format", "end",
-)  # fmt: skip
-LAYOUT = np.dtype([*((name, np.int64) for name in _COLUMNS), ("qual", np.float32)])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -59,22 +54,6 @@ def _integer(raw, p, kind):
 
 
 @numba.njit(cache=True, nogil=True)
-def records(raw):
-    """Where each whole record begins, where the last ends, and the bytes the next one needs."""
-    count, p = 0, 0
-    while p + 8 <= len(raw) and p + 8 + _u32(raw, p) + _u32(raw, p + 4) <= len(raw):
-        p += 8 + _u32(raw, p) + _u32(raw, p + 4)
-        count += 1
-    start = np.empty(count, np.int64)
-    needed = 8 + _u32(raw, p) + _u32(raw, p + 4) if p + 8 <= len(raw) else 8
-    stop, p = p, 0
-    for i in range(count):
-        start[i] = p
-        p += 8 + _u32(raw, p) + _u32(raw, p + 4)
-    return start, stop, needed
-
-
-@numba.njit(cache=True, nogil=True)
 def typed(raw, p, end):
     """(where the values begin, type, how many) of a typed value; begins at DAMAGED if it cannot."""
     if p >= end:
@@ -100,7 +79,7 @@ def layout(raw, start):
     """(one LAYOUT row a record, spans of all alleles, the first broken record or -1)."""
     table, spans, fault = _layout(raw, start)
     found = np.empty(len(start), LAYOUT)
-    for column, name in enumerate(_COLUMNS):
+    for column, name in enumerate(LAYOUT.names[:-1]):
         found[name] = table[:, column]
     if fault < 0:
         found["qual"] = raw[start[:, None] + np.arange(20, 24)].view("<f4")[:, 0]

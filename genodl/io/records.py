@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from genodl.errors import InputError
-from genodl.io import calls
 from genodl.io.header import Header
 
 UNKNOWN = -1
 MOST_CALLS = 1 << 29
+RETURN = 13
+_HEAD = re.compile(rb"(?:[^\t]*\t){9}")
 _END = re.compile(r"(?:^|;)END=(\d+)(?:;|$)")
 
 
@@ -47,16 +48,20 @@ class Records:
         return Records(**chosen)
 
 
-def line_spans(text: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Where each line begins and ends, without its line end."""
-    newline, stop = [-1], text.find(b"\n")
+def line_ends(text: bytes) -> np.ndarray:
+    """int64, (lines,), where each line ends."""
+    newline, stop = [], text.find(b"\n")
     while stop >= 0:
         newline.append(stop)
         stop = text.find(b"\n", stop + 1)
-    found = np.array(newline, np.int64)
-    begin, end = found[:-1] + 1, found[1:]
+    return np.array(newline, np.int64)
+
+
+def line_spans(text: bytes, newline: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each line begins and ends, without its line end."""
+    begin = np.concatenate([[0], newline[:-1] + 1])
     bytes_ = np.frombuffer(text, np.uint8)
-    return begin, end - ((end > begin) & (bytes_[end - 1] == calls.RETURN))
+    return begin, newline - ((newline > begin) & (bytes_[newline - 1] == RETURN))
 
 
 def records_of(
@@ -70,15 +75,15 @@ def records_of(
     """The fixed columns of the lines between begin and end; numbers are theirs in the file."""
     filled = end > begin
     begin, end, numbers = begin[filled], end[filled], numbers[filled]
-    tabs = calls.ninth_tabs(np.frombuffer(text, np.uint8), begin, end)
-    if (tabs < 0).any():
-        bad = int(np.flatnonzero(tabs < 0)[0])
+    spans = list(zip(begin.tolist(), end.tolist(), strict=True))
+    ninth = [m.end() if (m := _HEAD.match(text, b, e)) else 0 for b, e in spans]
+    if 0 in ninth:
+        bad = ninth.index(0)
         found = text[begin[bad] : end[bad]].count(b"\t") + 1
         raise wrong_columns(at(path, numbers[bad]), header, found)
     try:
         heads = [
-            text[b:t].decode().split("\t")
-            for b, t in zip(begin.tolist(), tabs.tolist(), strict=True)
+            text[b : t - 1].decode().split("\t") for (b, _), t in zip(spans, ninth, strict=True)
         ]
     except UnicodeDecodeError:
         raise InputError(
@@ -99,7 +104,7 @@ def records_of(
         qual=_quals(path, numbers, qual),
         filter=filter_,
         format=format_,
-        calls_begin=tabs + 1,
+        calls_begin=np.array(ninth, np.int64),
         calls_end=end,
         line=numbers,
     )

@@ -8,16 +8,16 @@ undeclared, and turns an allele beyond ALT into a missing one; here both are ref
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from genodl.errors import InputError
-from genodl.io import bgzf, calls
+from genodl.io import bgzf, plain
+from genodl.io.ahead import in_order
+from genodl.io.faults import COLUMNS, bad_call
 from genodl.io.header import Header, check_field, read_header
 from genodl.io.index import Stretch, in_stretch, whole_or_stretches
 from genodl.io.records import (
@@ -26,6 +26,7 @@ from genodl.io.records import (
     at,
     check_size,
     expand,
+    line_ends,
     line_spans,
     records_of,
     wrong_columns,
@@ -41,7 +42,7 @@ from genodl.io.source import (
 
 logger = logging.getLogger(__name__)
 LONGEST_RECORD = 1 << 28
-AHEAD = 2
+Parts = list[bytes | memoryview]
 
 
 def open_vcf(path: Path) -> Source:
@@ -80,20 +81,17 @@ def _scan(
 ) -> Iterator[Block]:
     """The alleles of the whole file, decoded while pysam decompresses what follows."""
     seen: set[str] = set()
-    lines = header.lines
 
-    def decode(text: bytes) -> Block:
-        nonlocal lines
-        begin, end = line_spans(text)
-        records = records_of(path, header, text, begin, end, lines + 1 + np.arange(len(begin)))
-        lines += len(begin)
+    def decode(parts: Parts, newline: np.ndarray, line: int) -> Block:
+        text = b"".join(parts)
+        begin, end = line_spans(text, newline)
+        records = records_of(path, header, text, begin, end, line + np.arange(len(begin)))
         seen.update(records.contig)
         if regions is not None:
             records = records.take(overlapping(regions, records.contig, records.pos, records.end))
         return _decode(path, header, text, records, columns, field)
 
-    texts = _whole_lines(skip(bgzf.pieces(path), header.size), path)
-    yield from ahead(decode, ((text,) for text in texts))
+    yield from in_order(decode, _batches(path, skip(bgzf.pieces(path), header.size), header.lines))
     for region in regions or ():
         if region.contig not in seen.union(header.contigs):
             raise unknown_contig(path, region.contig, sorted(seen.union(header.contigs)))
@@ -111,33 +109,22 @@ def _stretch(
     """The alleles of one region, read from where the index says to where it ends."""
     finished = False
 
-    def decode(text: bytes) -> Block:
+    def decode(parts: Parts, newline: np.ndarray, _: int) -> Block:
         nonlocal finished
-        begin, end = line_spans(text)
+        text = b"".join(parts)
+        begin, end = line_spans(text, newline)
         records = records_of(path, header, text, begin, end, np.full(len(begin), UNKNOWN))
         keep, over = in_stretch(path, stretch, records.contig, records.pos, records.end)
         finished |= over
         return _decode(path, header, text, records.take(keep), columns, field)
 
-    def batches() -> Iterator[tuple[bytes]]:
-        for text in _whole_lines(bgzf.pieces(path, offset=stretch.offset), path):
+    def batches() -> Iterator[tuple[Parts, np.ndarray, int]]:
+        for batch in _batches(path, bgzf.pieces(path, offset=stretch.offset), 0):
             if finished:
                 return
-            yield (text,)
+            yield batch
 
-    return ahead(decode, batches())
-
-
-def ahead(decode: Callable[..., Block], batches: Iterator[tuple]) -> Iterator[Block]:
-    """decode(*batch) of each batch in order, a few batches ahead in one other thread."""
-    with ThreadPoolExecutor(1) as pool:
-        waiting: deque[Future[Block]] = deque()
-        for batch in batches:
-            waiting.append(pool.submit(decode, *batch))
-            if len(waiting) > AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    return in_order(decode, batches())
 
 
 def skip(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
@@ -148,24 +135,29 @@ def skip(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
         size = max(0, size - len(piece))
 
 
-def _whole_lines(pieces: Iterator[bytes], path: Path) -> Iterator[bytes]:
-    """The same bytes, cut after line ends only; the last line is given one if it has none."""
-    kept: list[bytes | memoryview] = []
+def _batches(
+    path: Path, pieces: Iterator[bytes], lines: int
+) -> Iterator[tuple[Parts, np.ndarray, int]]:
+    """(parts of a text of whole lines, where these end, number of the first); `lines` precede."""
+    kept: Parts = []
     for piece in pieces:
-        cut = piece.rfind(b"\n") + 1
-        if cut:
+        newline = line_ends(piece)
+        before = sum(map(len, kept))
+        if len(newline):
+            cut = int(newline[-1]) + 1
             # a view, for slicing would copy all the bytes once more
-            yield b"".join([*kept, memoryview(piece)[:cut]])
-            kept = []
-        kept.append(piece[cut:])
-        if sum(map(len, kept)) > LONGEST_RECORD:
+            yield [*kept, memoryview(piece)[:cut]], newline + before, lines + 1
+            lines += len(newline)
+            kept, before, piece = [], 0, piece[cut:]
+        kept.append(piece)
+        if before + len(piece) > LONGEST_RECORD:
             raise InputError(
                 f"a line is longer than {LONGEST_RECORD >> 20} MB",
                 where=str(path),
                 mend="drop the FORMAT fields that are not needed: bcftools annotate --remove",
             )
     if any(map(len, kept)):
-        yield b"".join([*kept, b"\n"])
+        yield [*kept, b"\n"], np.array([sum(map(len, kept))]), lines + 1
 
 
 def _decode(
@@ -182,22 +174,62 @@ def _decode(
     first = np.concatenate([[0], np.cumsum(alleles)])
     shape = (int(first[-1]), len(header.samples))
     check_size(path, alleles, shape[1])
-    span = (records.calls_begin, records.calls_end, alleles, first[:-1])
-    bytes_ = np.frombuffer(text, np.uint8)
     if field == "GT":
         at = {f: _index_of_gt(path, header, records, f, keys[f]) for f in keys}
         dosage = np.empty(shape, np.int8)
-        fault = calls.genotypes(
-            bytes_, *span, np.array([at[f] for f in records.format], np.int64), dosage
-        )
+        fault = _genotypes(text, records, alleles, first[:-1], at, dosage)
     else:
         chosen = {f: _index_of_dosage(keys[f]) for f in keys}
         dosage = np.empty(shape, np.float32)
         which = np.array([chosen[f] for f in records.format], np.int64).reshape(-1, 2)
-        fault = calls.dosages(bytes_, *span, which, dosage)
+        fault = _dosages(text, records, alleles, first[:-1], which, dosage)
     if fault[0]:
         raise _bad_call(path, header, text, records, fault)
     return Block(expand(records, alleles), dosage if columns is None else dosage[:, columns])
+
+
+def _genotypes(
+    text: bytes,
+    records: Records,
+    alleles: np.ndarray,
+    first: np.ndarray,
+    at: dict[str, int],
+    out: np.ndarray,
+) -> tuple[int, int, int]:
+    """Fill ALT counts, (alleles, samples); (code, record, sample) of the first fault."""
+    length = records.calls_end - records.calls_begin
+    alone = np.array([f == "GT" for f in records.format], bool)
+    rest = np.ones(len(alleles), bool)
+    likely = np.flatnonzero(alone & (alleles == 1) & (length == 4 * out.shape[1] - 1))
+    if len(likely):
+        rest[likely] = ~plain.text_calls(text, records.calls_begin[likely], first[likely], out)
+    rows = np.flatnonzero(rest)
+    if not len(rows):
+        return 0, 0, 0
+    # loaded where it is needed: the compiler costs more than reading many a file
+    from genodl.io import calls
+
+    has_gt = np.array([at[f] for f in records.format], np.int64)
+    places = (records.calls_begin, records.calls_end, alleles, first, has_gt)
+    code, i, sample = calls.genotypes(
+        np.frombuffer(text, np.uint8), *(values[rows] for values in places), out
+    )
+    return code, int(rows[i]), sample
+
+
+def _dosages(
+    text: bytes,
+    records: Records,
+    alleles: np.ndarray,
+    first: np.ndarray,
+    which: np.ndarray,
+    out: np.ndarray,
+) -> tuple[int, int, int]:
+    """Fill expected ALT counts, (alleles, samples); (code, record, sample) of the first fault."""
+    from genodl.io import calls
+
+    span = (records.calls_begin, records.calls_end, alleles, first)
+    return calls.dosages(np.frombuffer(text, np.uint8), *span, which, out)
 
 
 def _index_of_gt(
@@ -238,18 +270,7 @@ def _bad_call(
     code, i, sample = fault
     where = f"{at(path, records.line[i])} ({records.contig[i]}:{records.pos[i]})"
     cells = text[records.calls_begin[i] : records.calls_end[i]].split(b"\t")
-    if code == calls.COLUMNS or len(cells) != len(header.samples):
+    if code == COLUMNS or len(cells) != len(header.samples):
         return wrong_columns(where, header, 9 + len(cells))
     cell = cells[sample].decode(errors="replace")[:40]
     return bad_call(f"{where}, sample {header.samples[sample]}", code, cell, len(records.alts[i]))
-
-
-def bad_call(where: str, code: int, cell: str, alleles: int) -> InputError:
-    """The error for one call, by its code."""
-    if code == calls.BEYOND:
-        what = f"genotype {cell!r} names an allele beyond the {alleles} in ALT"
-    elif code == calls.NOT_A_NUMBER:
-        what = f"{cell!r} does not hold the dosages that {alleles} ALT alleles need"
-    else:
-        what = f"{cell!r} is no genotype"
-    return InputError(what, where=where, mend="fetch or write the file again")
