@@ -223,12 +223,21 @@ def ingest(
     region: options.Region = None,
     samples: options.SampleList = None,
     field: options.Field = "GT",
+    pass_only: options.PassOnly = False,
+    snps_only: options.SnpsOnly = False,
+    call_rate: options.CallRate = 0.0,
+    maf: options.Maf = 0.0,
+    info: options.Info = None,
+    reference: options.Reference = None,
     verify: options.Verify = False,
 ) -> None:
     """Write variants as an AnnData-Zarr store; resumable and atomic."""
     from genodl.cli import run
+    from genodl.io import Filters
 
-    _say(run.ingest(src, out, region=region, samples=samples, field=field, verify=verify))
+    filters = Filters(passed=pass_only, snps=snps_only, call_rate=call_rate, maf=maf)
+    asked = {"region": region, "samples": samples, "field": field, "filters": filters}
+    _say(run.ingest(src, out, **asked, info=info or [], reference=reference, verify=verify))
 
 
 @app.command()

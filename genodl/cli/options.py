@@ -67,6 +67,15 @@ Store = Annotated[Path, Option("--out", help="Store to write, X.zarr.")]
 Region = Annotated[list[str] | None, Option(help="C or C:B-E; repeats.")]
 SampleList = Annotated[Path | None, Option("--samples", help="File of sample ids, one a line.")]
 Field = Annotated[str, Option(help="GT or DS.")]
+PassOnly = Annotated[bool, Option("--pass-only", help="Only records whose FILTER is PASS.")]
+SnpsOnly = Annotated[bool, Option("--snps-only", help="Only one letter for another.")]
+CallRate = Annotated[float, Option("--call-rate", help="Least share of samples with a call.")]
+Maf = Annotated[float, Option("--maf", help="Least minor allele frequency.")]
+Info = Annotated[list[str] | None, Option(help="INFO key kept in var, such as CSQ; repeats.")]
+Reference = Annotated[
+    Path | None,
+    Option(help="FASTA to bring records into normal form: REF checked, left-aligned, no repeats."),
+]
 Verify = Annotated[bool, Option("--verify", help="Check every chunk of the store.")]
 
 Json = Annotated[bool, Option("--json", help="Print JSON.")]

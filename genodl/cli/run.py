@@ -15,6 +15,7 @@ from genodl.config import DiscoverConfig
 from genodl.errors import InputError
 
 if TYPE_CHECKING:
+    from genodl.io import Filters
     from genodl.pipeline import Found
 
 COMPANIONS = {".bed": (".bim", ".fam"), ".pgen": (".pvar", ".psam")}
@@ -177,6 +178,9 @@ def ingest(
     region: list[str] | None,
     samples: Path | None,
     field: str,
+    filters: Filters,
+    info: list[str],
+    reference: Path | None,
     verify: bool,
 ) -> Path:
     """Write a store; its path."""
@@ -191,6 +195,9 @@ def ingest(
             region=region or None,
             samples=samples,
             field=field,
+            filters=filters,
+            info=info,
+            reference=reference,
             verify=verify,
         )
 

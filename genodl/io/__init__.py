@@ -8,6 +8,7 @@ from typing import Any
 _LAZY = {
     "read_variants": "genodl.io.variants",
     "iter_variants": "genodl.io.variants",
+    "Filters": "genodl.io.sift",
     "ingest": "genodl.io.store",
     "read_expression": "genodl.io.expression",
     "read_features": "genodl.io.tables",

@@ -126,7 +126,7 @@ def _blocks(path: Path, at: int) -> Iterator[tuple[int, int]]:
 
 def _decompress(path: Path, offset: int, size: int) -> bytes:
     """`size` bytes from a virtual offset on."""
-    with _quiet():
+    with quiet():
         file = pysam.BGZFile(str(path), "rb", None)
         try:
             file.seek(offset)
@@ -143,7 +143,7 @@ def _decompress(path: Path, offset: int, size: int) -> bytes:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """htslib's own lines on stderr, which would stand beside our one, kept back on all threads."""
     with _HUSH:
         _LOUDNESS.append(pysam.set_verbosity(0))

@@ -16,10 +16,14 @@ ZERO, NINE = 48, 57
 
 
 @numba.njit(cache=True, nogil=True)
-def genotypes(text, begin, end, alleles, first, has_gt, out):
-    """Decode GT into out, int8 (alleles, samples); has_gt is -1 for a record without GT."""
+def genotypes(text, begin, end, alleles, first, has_gt, ploidy, out):
+    """Decode GT into out, int8 (alleles, samples), and the most alleles a called sample has.
+
+    has_gt is -1 for a record without GT.
+    """
     samples = out.shape[1]
     for i in range(len(begin)):
+        ploidy[i] = 2
         rows = out[first[i] : first[i] + alleles[i]]
         if has_gt[i] < 0:
             rows[:] = MISSING
@@ -29,7 +33,7 @@ def genotypes(text, begin, end, alleles, first, has_gt, out):
         plain = alleles[i] == 1 and end[i] - begin[i] == 4 * samples - 1
         if plain and _diploid(text, begin[i], rows[0]):
             continue
-        code, sample = _any_ploidy(text, begin[i], end[i], rows, samples)
+        code, sample = _any_ploidy(text, begin[i], end[i], rows, samples, ploidy[i : i + 1])
         if code:
             return code, i, sample
     return 0, 0, 0
@@ -62,9 +66,10 @@ def _diploid(text, begin, row):
 
 
 @numba.njit(cache=True, nogil=True)
-def _any_ploidy(text, p, end, rows, samples):
+def _any_ploidy(text, p, end, rows, samples, most):
     """Decode calls of any ploidy and any number of ALT alleles, whatever follows GT."""
     alleles = len(rows)
+    longest = 0
     for s in range(samples):
         for a in range(alleles):
             rows[a, s] = 0
@@ -99,6 +104,8 @@ def _any_ploidy(text, p, end, rows, samples):
         if unknown:
             for a in range(alleles):
                 rows[a, s] = MISSING
+        else:
+            longest = max(longest, ploidy)
         if p < end and text[p] == COLON:
             while p < end and text[p] != TAB:
                 p += 1
@@ -107,6 +114,8 @@ def _any_ploidy(text, p, end, rows, samples):
         if (s == samples - 1) != (p == end):
             return COLUMNS, s
         p += 1
+    if longest > 0:
+        most[0] = longest
     return 0, 0
 
 

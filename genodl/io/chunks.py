@@ -10,28 +10,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from anndata import AnnData, read_h5ad, read_zarr
 from numcodecs import Blosc, VLenUTF8, Zstd
 
 from genodl.errors import InputError
+from genodl.io.ahead import in_order
 from genodl.io.source import (
     COLUMNS,
+    WRITTEN,
     Block,
     Field,
     Region,
+    Request,
     Source,
     check_samples,
+    counted,
     overlapping,
+    taken,
     unknown_contig,
 )
 from genodl.values import MISSING
 
-VERSION = 1
+VERSION = 2
 JOURNAL = "journal.jsonl"
 TEXT = Zstd(level=3)
 NUMBERS = Zstd(level=3)
@@ -40,12 +45,25 @@ DOSAGE = {
     "DS": Blosc(cname="zstd", clevel=3, shuffle=Blosc.SHUFFLE),
 }
 DTYPE: dict[str, Any] = {"GT": np.dtype("int8"), "DS": np.dtype("<f4")}
-NUMERIC: dict[str, Any] = {"pos": np.dtype("<i8"), "qual": np.dtype("<f4")}
+NUMERIC: dict[str, Any] = {
+    "pos": np.dtype("<i8"),
+    "qual": np.dtype("<f4"),
+    "ploidy": np.dtype("int8"),
+    "call_rate": np.dtype("<f4"),
+}
+COUNT: dict[str, Any] = {"GT": np.dtype("<i8"), "DS": np.dtype("<f8")}
 
 
 def chunk_name(column: str, k: int) -> str:
     """The file of chunk k of X or of a column of var."""
     return f"X/0.{k}" if column == "X" else f"var/{column}/{k}"
+
+
+def dtype_of(column: str, field: str) -> np.dtype | None:
+    """The type of X or of a column of var, None for text."""
+    if column == "X":
+        return DTYPE[field]
+    return COUNT[field] if column == "allele_count" else NUMERIC.get(column)
 
 
 def encode(column: str, values: Any, chunk: int, field: str) -> bytes:
@@ -54,8 +72,9 @@ def encode(column: str, values: Any, chunk: int, field: str) -> bytes:
         whole = np.full((chunk, values.shape[1]), fill_value("X", field), DTYPE[field])
         whole[: len(values)] = values
         return bytes(DOSAGE[field].encode(whole))
-    if column in NUMERIC:
-        numbers = np.full(chunk, fill_value(column, field), NUMERIC[column])
+    dtype = dtype_of(column, field)
+    if dtype is not None:
+        numbers = np.full(chunk, fill_value(column, field), dtype)
         numbers[: len(values)] = values
         return bytes(NUMBERS.encode(numbers))
     words = np.full(chunk, "", object)
@@ -67,23 +86,25 @@ def fill_value(column: str, field: str) -> Any:
     """What stands where a chunk has no value."""
     if column == "X":
         return MISSING if field == "GT" else np.nan
-    return {"pos": 0, "qual": np.nan}.get(column, "")
+    dtype = dtype_of(column, field)
+    return "" if dtype is None else np.nan if dtype.kind == "f" else 0
 
 
 def metadata(manifest: dict[str, Any]) -> dict[str, Any]:
     """path -> JSON of every Zarr metadata file, as anndata's on-disk format 0.1 wants them."""
     alleles, chunk, samples = manifest["alleles"], manifest["chunk"], manifest["samples"]
     root = {"encoding-type": "anndata", "encoding-version": "0.1.0", "genodl": manifest}
+    columns = [*COLUMNS, *manifest["request"]["info"]]
     table = {"encoding-type": "dataframe", "encoding-version": "0.2.0", "_index": "_index"}
     found = _group("", root)
     found |= _group("obs/", {**table, "column-order": []})
-    found |= _group("var/", {**table, "column-order": list(COLUMNS)})
+    found |= _group("var/", {**table, "column-order": columns})
     for name in ("layers", "obsm", "obsp", "uns", "varm", "varp"):
         found |= _group(f"{name}/", {"encoding-type": "dict", "encoding-version": "0.1.0"})
     field = manifest["field"]
     found |= _array("X", field, (samples, alleles), (samples, chunk))
     found |= _array("obs/_index", field, (samples,), (samples,))
-    for column in ("_index", *COLUMNS):
+    for column in ("_index", *columns):
         found |= _array(f"var/{column}", field, (alleles,), (chunk,))
     return found
 
@@ -96,10 +117,9 @@ def _group(prefix: str, attributes: dict) -> dict[str, Any]:
 def _array(path: str, field: str, shape: tuple, chunks: tuple) -> dict[str, Any]:
     """The metadata of a Zarr array."""
     column = path.rpartition("/")[2]
-    text = column != "X" and column not in NUMERIC
-    fill = fill_value(column, field)
+    dtype, fill = dtype_of(column, field), fill_value(column, field)
+    text = dtype is None
     codec = DOSAGE[field] if column == "X" else TEXT if text else NUMBERS
-    dtype = DTYPE[field] if column == "X" else NUMERIC.get(column)
     meta = {
         "zarr_format": 2,
         "shape": list(shape),
@@ -122,7 +142,11 @@ def open_store(path: Path) -> Source:
             "a half-written store", where=str(path), mend="run the same genodl ingest again"
         )
     manifest = read_manifest(path)
-    return _open_any(path) if manifest is None else _open_chunks(path, manifest)
+    if manifest is None:
+        from genodl.io.matrix import open_matrix
+
+        return open_matrix(path)
+    return _open_chunks(path, manifest)
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:
@@ -135,7 +159,7 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
         raise InputError(
             f"a store of version {found.get('version')}, this genodl reads {VERSION}",
             where=str(path),
-            mend="ingest the source again",
+            mend="remove it and ingest the source again",
         )
     return found
 
@@ -160,19 +184,18 @@ def _open_chunks(path: Path, manifest: dict[str, Any]) -> Source:
     samples = _words(path, "obs/_index/0", manifest, count=manifest["samples"])
     contigs = tuple(manifest["contigs"])
 
-    def blocks(
-        columns: np.ndarray | None, regions: tuple[Region, ...] | None, field: Field
-    ) -> Iterator[Block]:
-        _check_field(path, manifest["field"], field)
-        for region in regions or ():
+    def blocks(request: Request) -> Iterator[Block]:
+        check_field(path, manifest["field"], request.field)
+        check_info(path, manifest["request"]["info"], request.info)
+        for region in request.regions or ():
             if region.contig not in contigs:
                 raise unknown_contig(path, region.contig, contigs)
-        return _chunks(path, manifest, columns, regions)
+        return in_order(partial(_block, path, manifest, request), _numbered(manifest))
 
     return Source(path, check_samples(path, samples), contigs, blocks)
 
 
-def _check_field(path: Path, held: str, asked: Field) -> None:
+def check_field(path: Path, held: str, asked: Field) -> None:
     """Refuse a field other than the one the store holds."""
     if held != asked:
         raise InputError(
@@ -180,103 +203,59 @@ def _check_field(path: Path, held: str, asked: Field) -> None:
         )
 
 
+def check_info(path: Path, held: Sequence[str], asked: Sequence[str]) -> None:
+    """Refuse an INFO key that was not kept."""
+    for key in asked:
+        if key not in held:
+            raise InputError(
+                f"does not hold INFO/{key}",
+                where=str(path),
+                mend=f"ingest the source again with --info {key}",
+            )
+
+
 def _words(path: Path, name: str, manifest: dict[str, Any], *, count: int) -> list[str]:
     """The first `count` texts of a chunk."""
     return VLenUTF8().decode(TEXT.decode(read_chunk(path, name, manifest))).tolist()[:count]
 
 
-def _chunks(
-    path: Path,
-    manifest: dict[str, Any],
-    columns: np.ndarray | None,
-    regions: tuple[Region, ...] | None,
-) -> Iterator[Block]:
-    """The chunks as blocks."""
-    chunk, field = manifest["chunk"], manifest["field"]
+def _numbered(manifest: dict[str, Any]) -> Iterator[tuple[int, int]]:
+    """(number, alleles) of each chunk."""
+    chunk = manifest["chunk"]
     for k in range(-(-manifest["alleles"] // chunk)):
-        size = min(chunk, manifest["alleles"] - k * chunk)
-        variants = {c: _column(path, c, k, size, manifest) for c in COLUMNS}
-        keep = _kept(variants, regions)
-        if keep is not None and not len(keep):
-            continue
-        raw = DOSAGE[field].decode(read_chunk(path, chunk_name("X", k), manifest))
-        dosage = np.frombuffer(raw, DTYPE[field]).reshape(chunk, -1)[:size]
-        if keep is not None:
-            variants = {
-                c: v[keep] if isinstance(v, np.ndarray) else [v[i] for i in keep]
-                for c, v in variants.items()
-            }
-            dosage = dosage[keep]
-        yield Block(variants, dosage if columns is None else dosage[:, columns])
+        yield k, min(chunk, manifest["alleles"] - k * chunk)
+
+
+def _block(path: Path, manifest: dict[str, Any], request: Request, k: int, size: int) -> Block:
+    """One chunk, of it what is asked for."""
+    field = manifest["field"]
+    wanted = (*WRITTEN, *request.info)
+    variants = {c: _column(path, c, k, size, manifest) for c in wanted}
+    keep = kept(variants, request.regions)
+    if keep is not None and not len(keep):
+        nothing = np.empty((0, manifest["samples"]), DTYPE[field])
+        return counted(taken(variants, keep), nothing, request.columns)
+    raw = DOSAGE[field].decode(read_chunk(path, chunk_name("X", k), manifest))
+    dosage = np.frombuffer(raw, DTYPE[field]).reshape(manifest["chunk"], -1)[:size]
+    if keep is not None:
+        variants, dosage = taken(variants, keep), dosage[keep]
+    return counted(variants, dosage, request.columns)
 
 
 def _column(path: Path, column: str, k: int, size: int, manifest: dict[str, Any]) -> Any:
     """Chunk k of a column of var."""
     name = chunk_name(column, k)
-    if column in NUMERIC:
+    dtype = dtype_of(column, manifest["field"])
+    if dtype is not None:
         raw = NUMBERS.decode(read_chunk(path, name, manifest))
-        return np.frombuffer(raw, NUMERIC[column])[:size]
+        return np.frombuffer(raw, dtype)[:size]
     return _words(path, name, manifest, count=size)
 
 
-def _kept(variants: dict[str, Any], regions: tuple[Region, ...] | None) -> np.ndarray | None:
+def kept(variants: dict[str, Any], regions: tuple[Region, ...] | None) -> np.ndarray | None:
     """The alleles inside the regions, None for all."""
     if regions is None:
         return None
     pos = np.asarray(variants["pos"], np.int64)
     length = np.array([max(len(r), 1) for r in variants["ref"]], np.int64)
     return np.flatnonzero(overlapping(regions, variants["contig"], pos, pos + length - 1))
-
-
-def _open_any(path: Path) -> Source:
-    """An AnnData file whose X and var are as `read_variants` returns them."""
-    whole = _read_anndata(path)
-    variants = {c: whole.var[c].to_numpy() for c in COLUMNS}
-    contigs = tuple(dict.fromkeys(str(c) for c in variants["contig"]))
-    held = "GT" if whole.X.dtype == np.int8 else "DS"
-
-    def blocks(
-        columns: np.ndarray | None, regions: tuple[Region, ...] | None, field: Field
-    ) -> Iterator[Block]:
-        _check_field(path, held, field)
-        for region in regions or ():
-            if region.contig not in contigs:
-                raise unknown_contig(path, region.contig, contigs)
-        keep = _kept(variants, regions)
-        rows = np.arange(whole.n_vars) if keep is None else keep
-        dosage = np.asarray(whole.X).T[rows]
-        yield Block(
-            {c: v[rows] for c, v in variants.items()},
-            dosage if columns is None else dosage[:, columns],
-        )
-
-    return Source(path, check_samples(path, [str(s) for s in whole.obs_names]), contigs, blocks)
-
-
-def _read_anndata(path: Path) -> AnnData:
-    """The whole file, refused when it is no AnnData of variants."""
-    try:
-        whole = read_h5ad(path) if path.suffix.lower() == ".h5ad" else read_zarr(path)
-    except Exception as fault:
-        raise InputError(
-            f"not an AnnData file ({type(fault).__name__})",
-            where=str(path),
-            mend="write it with genodl ingest",
-        ) from None
-    absent = [c for c in COLUMNS[:4] if c not in whole.var]
-    if absent:
-        raise InputError(
-            f"no variants: var has no column {', '.join(absent)}",
-            where=str(path),
-            mend="write it with genodl ingest, or read it as expression or features",
-        )
-    for name, default in (("id", "."), ("filter", "."), ("qual", np.nan)):
-        if name not in whole.var:
-            whole.var[name] = default
-    if not isinstance(whole.X, np.ndarray) or whole.X.dtype not in (np.int8, np.float32):
-        raise InputError(
-            "X is neither int8 (ALT dosage) nor float32 (imputed dosage), dense",
-            where=str(path),
-            mend="write it with genodl ingest",
-        )
-    return whole

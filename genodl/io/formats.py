@@ -1,18 +1,19 @@
-"""Opening variants of any format, and telling their alleles apart; nothing heavy is loaded."""
+"""Opening variants of any format; nothing heavy is loaded."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from genodl.errors import InputError, nearest
 from genodl.io import bgzf
-from genodl.io.source import Block, Field, Source, regions_of
+from genodl.io.source import Block, Field, Region, Request, Source, regions_of
 
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
@@ -68,38 +69,66 @@ def open_all(path: Paths) -> list[Source]:
     return sources
 
 
+@contextmanager
+def opened(
+    path: Paths, reference: str | PathLike[str] | None, field: Field, losses: Counter[str]
+) -> Iterator[list[Source]]:
+    """Every file given as a source, against a reference in normal form while the context lasts."""
+    sources = open_all(path)
+    if reference is None:
+        yield sources
+        return
+    from genodl.io.norm import normalised
+
+    with normalised(sources, reference, field=field, losses=losses) as paths:
+        yield open_all(paths)
+
+
+def first_of(path: Paths) -> str:
+    """The first path given, for a message."""
+    return str(path if isinstance(path, str | PathLike) else path[0])
+
+
 def stream(
-    sources: list[Source],
-    region: str | Sequence[str] | None,
-    samples: Sequence[str] | str | PathLike[str] | None,
-    field: Field,
+    sources: Sequence[Source],
+    *,
+    region: str | Sequence[str] | None = None,
+    samples: Sequence[str] | str | PathLike[str] | None = None,
+    field: Field = "GT",
+    info: Sequence[str] = (),
 ) -> tuple[tuple[str, ...], Iterator[Block]]:
     """The sample ids in the order wanted, and the blocks of all files one after the other."""
     if field not in ("GT", "DS"):
         raise InputError(f"no field {field!r}", where="field", mend="use GT or DS")
     names = wanted_samples(sources[0], samples)
     return names, (
-        b for s in sources for b in s.blocks(*_request(sources, s, names, region), field)
+        b
+        for s in sources
+        for b in s.blocks(
+            Request(field, _columns(s, names), _regions(sources, s, region), tuple(info))
+        )
     )
 
 
-def _request(
-    sources: list[Source], source: Source, names: tuple[str, ...], region: Any
-) -> tuple[np.ndarray | None, Any]:
-    """The columns and regions to ask of one source."""
-    columns = None
-    if names != source.samples:
-        at = {s: i for i, s in enumerate(source.samples)}
-        columns = np.array([at[n] for n in names], np.int64)
+def _columns(source: Source, names: tuple[str, ...]) -> np.ndarray | None:
+    """Where the samples wanted stand in a source, None where it has them as they are."""
+    if names == source.samples:
+        return None
+    at = {s: i for i, s in enumerate(source.samples)}
+    return np.array([at[n] for n in names], np.int64)
+
+
+def _regions(sources: Sequence[Source], source: Source, region: Any) -> tuple[Region, ...] | None:
+    """The regions to ask of one source."""
     if region is None:
-        return columns, None
+        return None
     regions = regions_of(region, [c for s in sources for c in s.contigs])
     if len(sources) > 1:
         # a file of one contig need not know the regions of the others
         known = set(source.contigs)
         others = {c for s in sources if s is not source for c in s.contigs}
         regions = tuple(r for r in regions if r.contig in known or r.contig not in others)
-    return columns, regions
+    return regions
 
 
 def wanted_samples(source: Source, samples: Any) -> tuple[str, ...]:
@@ -134,36 +163,3 @@ def _sample_list(samples: Any) -> tuple[tuple[str, ...], str]:
     except UnicodeDecodeError:
         raise InputError("not a text file", where=str(path), mend="one id a line") from None
     return tuple(s for line in lines if (s := line.strip())), str(path)
-
-
-def unique_names() -> Callable[[pd.DataFrame], list[str]]:
-    """A function that names alleles, and keeps repeats apart from one block to the next."""
-    runs: list[np.ndarray] = []
-    repeats: dict[str, int] = {}
-
-    def names(variants: pd.DataFrame) -> list[str]:
-        columns = (variants[c].tolist() for c in ("contig", "pos", "ref", "alt"))
-        found = [f"{c}:{p}:{r}:{a}" for c, p, r, a in zip(*columns, strict=True)]
-        # names of a whole genome would outweigh a block: eight bytes of hash each do not
-        hashes = pd.util.hash_array(np.array(found, object), categorize=False)
-        fresh, first = np.unique(hashes, return_index=True)
-        known = np.ones(len(found), bool)
-        known[first] = False
-        for run in runs:
-            known |= run[np.searchsorted(run, hashes).clip(max=len(run) - 1)] == hashes
-        for i in np.flatnonzero(known):
-            count = repeats[found[i]] = repeats.get(found[i], 0) + 1
-            found[i] = f"{found[i]}-{count}"
-        _add_run(runs, fresh)
-        return found
-
-    return names
-
-
-def _add_run(runs: list[np.ndarray], run: np.ndarray) -> None:
-    """Keep sorted runs of falling size, so that few are searched and each is merged seldom."""
-    if len(run):
-        runs.append(run)
-    while len(runs) > 1 and len(runs[-2]) < 2 * len(runs[-1]):
-        last = runs.pop()
-        runs[-1] = np.union1d(runs[-1], last)

@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from genodl.errors import InputError
+from genodl.errors import InputError, nearest
 from genodl.io import bgzf
-from genodl.io.source import Field, check_samples
+from genodl.io.source import Request, check_samples
 
 LONGEST_LINE = 1 << 26
 FIXED = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO"]
@@ -26,6 +26,7 @@ class Header:
     samples: tuple[str, ...]
     contigs: tuple[str, ...]
     formats: frozenset[str]
+    infos: frozenset[str]
     size: int
     lines: int
 
@@ -101,21 +102,30 @@ def header_of(path: Path, lines: list[str], samples: list[str], size: int) -> He
         check_samples(path, samples),
         tuple(dict.fromkeys(name for kind, name in declared if kind == "contig")),
         frozenset(name for kind, name in declared if kind == "FORMAT"),
+        frozenset(name for kind, name in declared if kind == "INFO"),
         size,
         len(lines) + 1,
     )
 
 
-def check_field(path: Path, formats: frozenset[str], field: Field) -> None:
-    """Refuse a field that no record can hold, when the header says so."""
-    if field == "GT" and "GT" not in formats and formats & {"DS", "GP"}:
+def check_keys(path: Path, header: Header, request: Request) -> None:
+    """Refuse a field or an INFO key that no record can hold, when the header says so."""
+    formats = header.formats
+    if request.field == "GT" and "GT" not in formats and formats & {"DS", "GP"}:
         raise InputError(
             "holds imputed dosages and no genotypes", where=str(path), mend="read field DS"
         )
-    if field == "DS" and not formats & {"DS", "GP"}:
+    if request.field == "DS" and not formats & {"DS", "GP"}:
         raise InputError(
             "neither FORMAT/DS nor FORMAT/GP is declared", where=str(path), mend="read field GT"
         )
+    for key in request.info:
+        if key not in header.infos:
+            raise InputError(
+                f"INFO/{key} is not declared",
+                where=str(path),
+                mend=f"nearest names: {nearest(key, sorted(header.infos))}",
+            )
 
 
 def broken(where: str) -> InputError:

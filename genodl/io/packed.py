@@ -12,6 +12,7 @@ from genodl.values import MISSING
 ABSENT, DAMAGED = -1, -2
 FLOAT, CHARACTER = 5, 7
 INTEGERS = {1: "<i1", 2: "<i2", 3: "<i4"}
+SIZES = {1: 1, 2: 2, 3: 4, FLOAT: 4, CHARACTER: 1}
 
 
 @numba.njit(cache=True, nogil=True)
@@ -79,7 +80,7 @@ def layout(raw, start):
     """(one LAYOUT row a record, spans of all alleles, the first broken record or -1)."""
     table, spans, fault = _layout(raw, start)
     found = np.empty(len(start), LAYOUT)
-    for column, name in enumerate(LAYOUT.names[:-1]):
+    for column, name in enumerate(list(LAYOUT.names or ())[:-1]):
         found[name] = table[:, column]
     if fault < 0:
         found["qual"] = raw[start[:, None] + np.arange(20, 24)].view("<f4")[:, 0]
@@ -147,11 +148,15 @@ def find(raw, p, end, formats, samples, key):
 
 
 @numba.njit(cache=True, nogil=True)
-def genotypes(raw, begin, end, formats, alleles, first, key, out):
-    """Decode GT into out, int8 (alleles, samples); (code, record, sample) of the first fault."""
+def genotypes(raw, begin, end, formats, alleles, first, ploidy, key, out):
+    """Decode GT into out, int8 (alleles, samples), and the most alleles a called sample has.
+
+    Returns (code, record, sample) of the first fault.
+    """
     samples = out.shape[1]
     table = _bytes_to_counts()
     for i in range(len(begin)):
+        ploidy[i] = 2
         rows = out[first[i] : first[i] + alleles[i]]
         p, kind, length, place = find(raw, begin[i], end[i], formats[i], samples, key)
         if p == DAMAGED or (p >= 0 and length > 0 and not 1 <= kind <= 3):
@@ -165,7 +170,7 @@ def genotypes(raw, begin, end, formats, alleles, first, key, out):
             return MALFORMED, i, 0
         if alleles[i] == 1 and kind == 1 and length == 2 and _diploid(raw, p, rows[0], table):
             continue
-        code, sample = _any_ploidy(raw, p, kind, length, rows, samples)
+        code, sample = _any_ploidy(raw, p, kind, length, rows, samples, ploidy[i : i + 1])
         if code:
             return code, i, sample
     return 0, 0, 0
@@ -179,8 +184,6 @@ def _bytes_to_counts():
         table[place, 0:2] = -100
         table[place, 2:4] = 0
         table[place, 4:6] = 1
-    # 0x81 ends the vector: a haploid call
-    table[1, 0x81] = 0
     return table
 
 
@@ -196,20 +199,22 @@ def _diploid(raw, p, row, table):
 
 
 @numba.njit(cache=True, nogil=True)
-def _any_ploidy(raw, p, kind, length, rows, samples):
+def _any_ploidy(raw, p, kind, length, rows, samples, most):
     """Decode calls of any ploidy and any number of ALT alleles."""
     alleles = len(rows)
+    longest = 0
     size = _size(kind)
     ends = -127 if kind == 1 else (-32767 if kind == 2 else -2147483647)
     for s in range(samples):
         for a in range(alleles):
             rows[a, s] = 0
-        unknown = False
+        unknown, ploidy = False, 0
         for k in range(length):
             value = _integer(raw, p + (s * length + k) * size, kind)
             if value == ends:
                 unknown |= k == 0
                 break
+            ploidy += 1
             if value == ends - 1 or value >> 1 == 0:
                 unknown = True
                 continue
@@ -223,6 +228,10 @@ def _any_ploidy(raw, p, kind, length, rows, samples):
         if unknown:
             for a in range(alleles):
                 rows[a, s] = MISSING
+        else:
+            longest = max(longest, ploidy)
+    if longest > 0:
+        most[0] = longest
     return 0, 0
 
 

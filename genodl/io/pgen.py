@@ -11,8 +11,8 @@ import pandas as pd
 
 from genodl.errors import InputError
 from genodl.io import bgzf
-from genodl.io.plink import chunks, read_bim, read_fam, read_table, rows_of, whole_numbers
-from genodl.io.source import Block, Field, Region, Source, check_samples
+from genodl.io.plink import DIPLOID, chunks, read_bim, read_fam, read_table, rows_of, whole_numbers
+from genodl.io.source import Block, Request, Source, check_samples, counted, no_info, taken
 from genodl.values import MISSING
 
 
@@ -27,11 +27,10 @@ def open_pgen(path: Path) -> Source:
     alleles = np.array([a.count(",") + 1 for a in variants["alt"]], np.int64)
     _open_reader(pgen, len(samples), alleles).close()
 
-    def blocks(
-        columns: np.ndarray | None, regions: tuple[Region, ...] | None, field: Field
-    ) -> Iterator[Block]:
-        rows = rows_of(pgen, variants, regions)
-        return _pgen_blocks(pgen, len(samples), variants, alleles, rows, columns, field)
+    def blocks(request: Request) -> Iterator[Block]:
+        no_info(pgen, request.info)
+        rows = rows_of(pgen, variants, request.regions)
+        return _pgen_blocks(pgen, len(samples), variants, alleles, rows, request)
 
     return Source(pgen, samples, tuple(dict.fromkeys(variants["contig"])), blocks)
 
@@ -45,7 +44,7 @@ def _psam_samples(path: Path) -> list[str]:
 
 
 def _pvar_variants(path: Path) -> dict[str, Any]:
-    """The columns of `source.COLUMNS`, one entry a record, ALT alleles joined by commas."""
+    """The columns of `source.WRITTEN`, one entry a record, ALT alleles joined by commas."""
     names = _header(path, ("#CHROM",))
     if not names:
         return read_bim(path)
@@ -65,6 +64,7 @@ def _pvar_variants(path: Path) -> dict[str, Any]:
         "id": table["ID"].to_numpy(object),
         "qual": np.broadcast_to(np.asarray(qual, np.float32), len(table)),
         "filter": table["FILTER"].to_numpy(object) if "FILTER" in names else empty,
+        "ploidy": np.full(len(table), DIPLOID, np.int8),
     }
 
 
@@ -118,12 +118,13 @@ def _pgen_blocks(
     variants: dict[str, Any],
     alleles: np.ndarray,
     rows: np.ndarray,
-    columns: np.ndarray | None,
-    field: Field,
+    request: Request,
 ) -> Iterator[Block]:
     """The alleles of the records in the rows given, block by block."""
     reader = _open_reader(path, samples, alleles)
-    dtype, read = (np.int8, reader.read) if field == "GT" else (np.float32, reader.read_dosages)
+    dtype, read = (
+        (np.int8, reader.read) if request.field == "GT" else (np.float32, reader.read_dosages)
+    )
     kept = rows[variants["alt"][rows] != "."]
     for chunk in chunks(kept, samples):
         record = np.repeat(chunk, alleles[chunk])
@@ -137,8 +138,8 @@ def _pgen_blocks(
                 f"damaged ({str(fault).splitlines()[0]})", where=str(path), mend="write it again"
             ) from None
         # pgenlib marks a missing call with -9
-        dosage[dosage == -9] = MISSING if field == "GT" else np.nan
-        block = {name: values[record] for name, values in variants.items()}
+        dosage[dosage == -9] = MISSING if request.field == "GT" else np.nan
+        block = taken(variants, record)
         block["alt"] = [a for row in chunk for a in variants["alt"][row].split(",")]
-        yield Block(block, dosage if columns is None else dosage[:, columns])
+        yield counted(block, dosage, request.columns)
     reader.close()

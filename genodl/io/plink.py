@@ -19,14 +19,19 @@ from genodl.io.source import (
     Block,
     Field,
     Region,
+    Request,
     Source,
     check_samples,
+    counted,
+    no_info,
     overlapping,
+    taken,
     unknown_contig,
 )
 from genodl.values import MISSING
 
 BLOCK_BYTES = 1 << 22
+DIPLOID = 2
 VARIANT_MAJOR = b"\x6c\x1b\x01"
 # two bits a call, lowest first: 00 A1/A1, 01 missing, 10 A1/A2, 11 A2/A2
 DOSAGE_OF_BITS = np.array([2, MISSING, 1, 0], np.int8)
@@ -40,12 +45,11 @@ def open_bed(path: Path) -> Source:
     variants = read_bim(bim)
     _check_bed(bed, len(samples), len(variants["pos"]))
 
-    def blocks(
-        columns: np.ndarray | None, regions: tuple[Region, ...] | None, field: Field
-    ) -> Iterator[Block]:
-        _check_field(bed, field)
-        rows = rows_of(bed, variants, regions)
-        return _bed_blocks(bed, len(samples), variants, rows, columns)
+    def blocks(request: Request) -> Iterator[Block]:
+        _check_field(bed, request.field)
+        no_info(bed, request.info)
+        rows = rows_of(bed, variants, request.regions)
+        return _bed_blocks(bed, len(samples), variants, rows, request.columns)
 
     return Source(bed, samples, tuple(dict.fromkeys(variants["contig"])), blocks)
 
@@ -91,7 +95,7 @@ def read_fam(path: Path) -> list[str]:
 
 
 def read_bim(path: Path) -> dict[str, Any]:
-    """The columns of `source.COLUMNS`, one entry a variant."""
+    """The columns of `source.WRITTEN`, one entry a variant."""
     table = read_table(path, ["contig", "id", "cm", "pos", "a1", "a2"])
     return {
         "contig": table["contig"].to_numpy(object),
@@ -101,6 +105,7 @@ def read_bim(path: Path) -> dict[str, Any]:
         "id": table["id"].to_numpy(object),
         "qual": np.full(len(table), np.nan, np.float32),
         "filter": np.full(len(table), ".", object),
+        "ploidy": np.full(len(table), DIPLOID, np.int8),
     }
 
 
@@ -174,7 +179,4 @@ def _bed_blocks(
             file.seek(3 + first * width)
             packed = np.frombuffer(file.read(count * width), np.uint8).reshape(count, width)
             dosage = FOUR_CALLS[packed[chunk - first]].reshape(len(chunk), -1)[:, :samples]
-            yield Block(
-                {name: values[chunk] for name, values in variants.items()},
-                dosage if columns is None else dosage[:, columns],
-            )
+            yield counted(taken(variants, chunk), dosage, columns)

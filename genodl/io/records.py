@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from genodl.errors import InputError
 from genodl.io.header import Header
+from genodl.io.source import taken
 
 UNKNOWN = -1
 MOST_CALLS = 1 << 29
@@ -31,6 +33,7 @@ class Records:
     alts: list[list[str]]
     qual: np.ndarray
     filter: list[str]
+    info: list[str]
     format: list[str]
     calls_begin: np.ndarray
     calls_end: np.ndarray
@@ -40,12 +43,7 @@ class Records:
         """The records where keep is true."""
         if keep.all():
             return self
-        rows = np.flatnonzero(keep)
-        chosen: dict[str, Any] = {
-            name: values[rows] if isinstance(values, np.ndarray) else [values[i] for i in rows]
-            for name, values in vars(self).items()
-        }
-        return Records(**chosen)
+        return Records(**taken(vars(self), np.flatnonzero(keep)))
 
 
 def line_ends(text: bytes) -> np.ndarray:
@@ -103,6 +101,7 @@ def records_of(
         alts=[[] if a == "." else a.split(",") for a in alt],
         qual=_quals(path, numbers, qual),
         filter=filter_,
+        info=info,
         format=format_,
         calls_begin=np.array(ninth, np.int64),
         calls_end=end,
@@ -182,8 +181,16 @@ def check_size(path: Path, alleles: np.ndarray, samples: int) -> None:
         )
 
 
-def expand(records: Any, alleles: np.ndarray) -> dict[str, Any]:
-    """The fixed columns with one entry an ALT allele."""
+def info_of(texts: list[str], keys: Sequence[str]) -> dict[str, list[str]]:
+    """key -> its text in each INFO column, `.` where it has none, empty where it is a flag."""
+    held = [dict(e.partition("=")[::2] for e in text.split(";")) for text in texts] if keys else []
+    return {key: [each.get(key, ".") for each in held] for key in keys}
+
+
+def expand(
+    records: Any, alleles: np.ndarray, ploidy: np.ndarray, info: dict[str, list[str]]
+) -> dict[str, Any]:
+    """The fixed columns and INFO with one entry an ALT allele."""
     alt = [a for each in records.alts for a in each]
     fixed = {
         "contig": records.contig,
@@ -193,13 +200,12 @@ def expand(records: Any, alleles: np.ndarray) -> dict[str, Any]:
         "id": records.id,
         "qual": records.qual,
         "filter": records.filter,
+        "ploidy": ploidy,
+        **info,
     }
     if (alleles == 1).all():
         return fixed
-    row = np.repeat(np.arange(len(alleles)), alleles)
     return {
-        name: values
-        if name == "alt"
-        else (values[row] if isinstance(values, np.ndarray) else [values[i] for i in row])
-        for name, values in fixed.items()
+        **taken(fixed | {"alt": alleles}, np.repeat(np.arange(len(alleles)), alleles)),
+        "alt": alt,
     }

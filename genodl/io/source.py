@@ -15,7 +15,8 @@ import numpy as np
 from genodl.errors import InputError, nearest
 
 Field = Literal["GT", "DS"]
-COLUMNS = ("contig", "pos", "ref", "alt", "id", "qual", "filter")
+WRITTEN = ("contig", "pos", "ref", "alt", "id", "qual", "filter", "ploidy")
+COLUMNS = (*WRITTEN, "allele_count", "call_rate")
 END_OF_CONTIG = np.iinfo(np.int64).max
 
 
@@ -29,12 +30,31 @@ class Region:
 
 
 @dataclass(frozen=True, eq=False)
+class Request:
+    """What is asked of a source.
+
+    Attributes
+    ----------
+    field : "GT" or "DS"
+    columns : index array into the samples of the source, None for all
+    regions : None for all, or sorted disjoint ones as `regions_of` gives
+    info : INFO keys wanted as text
+    """
+
+    field: Field = "GT"
+    columns: np.ndarray | None = None
+    regions: tuple[Region, ...] | None = None
+    info: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
 class Block:
     """Some ALT alleles of a file, in file order, for the samples asked for.
 
     Attributes
     ----------
-    variants : one list or array a name in `COLUMNS`, each of one entry an allele
+    variants : one list or array a name in `COLUMNS`, and a list an INFO key asked for, each of
+        one entry an allele
     dosage : int8 (MISSING = -1) or float32 (nan), (alleles, samples)
     """
 
@@ -51,14 +71,52 @@ class Source:
     path : the file
     samples : ids in file order, unique
     contigs : those the file declares, () when it declares none
-    blocks : (columns, regions, field) -> blocks in file order; columns is an index array into
-        `samples` (None = all), regions None for all or sorted disjoint ones as `regions_of` gives
+    blocks : the blocks that hold what is asked, in file order
     """
 
     path: Path
     samples: tuple[str, ...]
     contigs: tuple[str, ...]
-    blocks: Callable[[np.ndarray | None, tuple[Region, ...] | None, Field], Iterator[Block]]
+    blocks: Callable[[Request], Iterator[Block]]
+
+
+def counted(variants: dict[str, Any], dosage: np.ndarray, columns: np.ndarray | None) -> Block:
+    """The block of the samples in `columns`, its alleles and calls counted among them.
+
+    `variants` has what `WRITTEN` names; `allele_count` is an int64, a float64 of imputed dosages,
+    and `call_rate` the share of samples with a call.
+    """
+    chosen = dosage if columns is None else dosage[:, columns]
+    samples = max(1, chosen.shape[1])
+    if chosen.dtype == np.int8:
+        missing = np.zeros(len(chosen), np.int64)
+        if chosen.size and chosen.min() < 0:
+            missing = (chosen < 0).sum(axis=1)
+        # a missing call is -1 in the sum
+        count = chosen.sum(axis=1, dtype=np.int64) + missing
+    else:
+        missing = np.isnan(chosen).sum(axis=1)
+        count = np.nansum(chosen, axis=1, dtype=np.float64)
+    rate = (1 - missing / samples).astype(np.float32)
+    return Block({**variants, "allele_count": count, "call_rate": rate}, chosen)
+
+
+def taken(variants: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
+    """The variants of the rows given."""
+    return {
+        name: values[rows] if isinstance(values, np.ndarray) else [values[i] for i in rows]
+        for name, values in variants.items()
+    }
+
+
+def no_info(path: Path, keys: Sequence[str]) -> None:
+    """Refuse INFO asked of a format that holds none."""
+    if keys:
+        raise InputError(
+            f"holds no INFO, {keys[0]} was asked for",
+            where=str(path),
+            mend="read the VCF or BCF, or leave INFO out",
+        )
 
 
 def regions_of(region: str | Sequence[str] | None, contigs: Sequence[str]) -> tuple[Region, ...]:

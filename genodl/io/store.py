@@ -8,14 +8,15 @@ journal and chunks behind; the next run of the same request keeps those whose SH
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any, TextIO
@@ -23,13 +24,28 @@ from typing import Any, TextIO
 import numpy as np
 
 from genodl.errors import InputError
-from genodl.io import chunks
-from genodl.io.formats import Paths, open_variants, wanted_samples
-from genodl.io.source import COLUMNS, Field
-from genodl.io.variants import iter_variants
+from genodl.io import bgzf, chunks
+from genodl.io.formats import Paths, first_of, open_all, opened, stream, wanted_samples
+from genodl.io.gather import joined, of_size, unique_names
+from genodl.io.journal import locked, note, resume
+from genodl.io.sift import EVERYTHING, Filters, report, sift
+from genodl.io.source import Block, Field
 
 LARGEST_CHUNK = 1 << 26
 MOST_ALLELES = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What `ingest` was asked for, as `read_variants` takes it."""
+
+    src: Paths
+    region: str | Sequence[str] | None
+    samples: Sequence[str] | str | PathLike[str] | None
+    field: Field
+    filters: Filters
+    info: tuple[str, ...]
+    reference: str | PathLike[str] | None
 
 
 def ingest(
@@ -39,6 +55,9 @@ def ingest(
     region: str | Sequence[str] | None = None,
     samples: Sequence[str] | str | PathLike[str] | None = None,
     field: Field = "GT",
+    filters: Filters = EVERYTHING,
+    info: Sequence[str] = (),
+    reference: str | PathLike[str] | None = None,
     verify: bool = False,
 ) -> Path:
     """The path of an AnnData-Zarr store holding what `read_variants` reads from `src`.
@@ -48,7 +67,8 @@ def ingest(
 
     Parameters
     ----------
-    src, region, samples, field : as for `read_variants`
+    src, region, samples, field, filters, info, reference : as for `read_variants`; what is left
+        out is logged, and kept by reason in the manifest
     out : the store, a folder named .zarr; a former store there is replaced once this one is whole
     verify : check every chunk of the finished store against its SHA-256
 
@@ -58,12 +78,13 @@ def ingest(
         another run is writing the same store, or a chunk fails the check
     """
     target = Path(out)
-    request = _request(src, region, samples, field)
+    asked = Asked(src, region, samples, field, filters, tuple(info), reference)
+    request = _request(asked)
     _check_target(target)
     former = chunks.read_manifest(target)
     if former is None or former["request"] != request:
         with _disk_faults(target):
-            _write(src, target, request, region, samples, field)
+            _write(asked, target, request)
     if verify:
         check_store(target)
     return target
@@ -85,26 +106,30 @@ def check_store(path: str | PathLike[str]) -> int:
     return len(manifest["sha256"])
 
 
-def _paths(src: Paths) -> list[str | PathLike[str]]:
-    """The files given."""
-    return [src] if isinstance(src, str | PathLike) else list(src)
-
-
-def _request(src: Paths, region: Any, samples: Any, field: Field) -> dict[str, Any]:
+def _request(asked: Asked) -> dict[str, Any]:
     """What is asked, in terms that tell one request from another."""
-    sources = [open_variants(p) for p in _paths(src)]
-    names = wanted_samples(sources[0], samples)
-    files = [
-        {"name": s.path.name, "size": s.path.stat().st_size, "modified": s.path.stat().st_mtime_ns}
-        for s in sources
-    ]
+    sources = open_all(asked.src)
+    names = wanted_samples(sources[0], asked.samples)
+    region = asked.region
     return {
         "version": chunks.VERSION,
-        "sources": files,
+        "sources": [_stamp(s.path) for s in sources],
         "region": [region] if isinstance(region, str) else None if region is None else [*region],
         "samples": hashlib.sha256("\n".join(names).encode()).hexdigest(),
-        "field": field,
+        "field": asked.field,
+        "filters": asdict(asked.filters),
+        "info": [*asked.info],
+        "reference": None if asked.reference is None else _stamp(Path(asked.reference)),
     }
+
+
+def _stamp(path: Path) -> dict[str, Any]:
+    """What tells a file from a changed one."""
+    try:
+        found = path.stat()
+    except OSError as fault:
+        raise bgzf.cannot_open(path, fault) from None
+    return {"name": path.name, "size": found.st_size, "modified": found.st_mtime_ns}
 
 
 def _check_target(target: Path) -> None:
@@ -135,108 +160,75 @@ def _disk_faults(target: Path) -> Iterator[None]:
         ) from None
 
 
-def _write(
-    src: Paths, target: Path, request: dict[str, Any], region: Any, samples: Any, field: Field
-) -> None:
+def _write(asked: Asked, target: Path, request: dict[str, Any]) -> None:
     """Write or complete `target.partial`, then rename it."""
     partial = target.with_name(target.name + ".partial")
     partial.mkdir(exist_ok=True)
-    with open(partial / chunks.JOURNAL, "a+", errors="replace") as journal:
-        _lock(journal, target)
-        done = _resume(partial, journal, request)
-        names = wanted_samples(open_variants(_paths(src)[0]), samples)
+    losses: Counter[str] = Counter()
+    with (
+        open(partial / chunks.JOURNAL, "a+", errors="replace") as journal,
+        locked(journal, target),
+        opened(asked.src, asked.reference, asked.field, losses) as sources,
+    ):
+        done = resume(partial, journal, request)
+        names, blocks = stream(
+            sources,
+            region=asked.region,
+            samples=asked.samples,
+            field=asked.field,
+            info=asked.info,
+        )
         chunk = max(1, min(MOST_ALLELES, LARGEST_CHUNK // len(names)))
-        blocks = iter_variants(src, region=region, samples=samples, field=field, block=chunk)
-        # compression off the main thread is Blosc's single-threaded mode, whose bytes are stable
-        with ThreadPoolExecutor(1) as pool:
-            waiting = None
-            for k, block in enumerate(blocks):
-                if waiting is not None:
-                    waiting.result()
-                if k >= len(done):
-                    waiting = pool.submit(_add, partial, journal, done, k, block, chunk, field)
+        groups = of_size(sift(blocks, asked.filters, losses), chunk)
+        _add_all(partial, journal, done, groups, len(names), chunk, asked)
+        _finish(partial, names, done, chunk, request, dict(losses))
+    _replace(partial, target)
+    report(first_of(asked.src), losses)
+
+
+def _add_all(
+    partial: Path,
+    journal: TextIO,
+    done: list[dict],
+    groups: Iterator[list[Block]],
+    samples: int,
+    chunk: int,
+    asked: Asked,
+) -> None:
+    """Write every chunk that is not there, each while the next is read."""
+    name = unique_names()
+    # compression off the main thread is Blosc's single-threaded mode, whose bytes are stable
+    with ThreadPoolExecutor(1) as pool:
+        waiting = None
+        for k, group in enumerate(groups):
+            block = joined(group, samples, asked.field, asked.info)
+            names = name(block.variants)
             if waiting is not None:
                 waiting.result()
-        _finish(partial, names, done, chunk, field, request)
-    _replace(partial, target)
-
-
-def _lock(journal: TextIO, target: Path) -> None:
-    """Hold the journal alone, until it is closed."""
-    try:
-        fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise InputError(
-            "another run is writing it", where=str(target), mend="wait for it to end"
-        ) from None
-
-
-def _resume(partial: Path, journal: TextIO, request: dict) -> list[dict]:
-    """The chunks of a former run that hold, the journal cut after them."""
-    journal.seek(0)
-    lines = journal.read().split("\n")[:-1]
-    done: list[dict] = []
-    if lines and _parsed(lines[0]) == request:
-        for line in lines[1:]:
-            entry = _parsed(line)
-            if entry is None or not _holds(partial, entry):
-                break
-            done.append(entry)
-    if not done:
-        _clear(partial)
-    journal.seek(0)
-    journal.truncate()
-    _note(journal, request, *done)
-    return done
-
-
-def _clear(partial: Path) -> None:
-    """Remove what another request left, all but the journal."""
-    for entry in partial.iterdir():
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        elif entry.name != chunks.JOURNAL:
-            entry.unlink()
-
-
-def _parsed(line: str) -> dict | None:
-    """A line of the journal, None where it was torn."""
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _holds(partial: Path, entry: dict) -> bool:
-    """Whether the files of a journal entry are whole."""
-    return all(
-        (partial / name).is_file()
-        and hashlib.sha256((partial / name).read_bytes()).hexdigest() == digest
-        for name, digest in entry["sha256"].items()
-    )
-
-
-def _note(journal: TextIO, *entries: dict) -> None:
-    """Add lines to the journal, on disk when it returns."""
-    journal.writelines(json.dumps(e, sort_keys=True) + "\n" for e in entries)
-    journal.flush()
-    os.fsync(journal.fileno())
+            if k >= len(done):
+                columns = {"X": block.dosage, "_index": names, **block.variants}
+                waiting = pool.submit(_add, partial, journal, done, k, columns, chunk, asked.field)
+        if waiting is not None:
+            waiting.result()
 
 
 def _add(
-    partial: Path, journal: TextIO, done: list[dict], k: int, block: Any, chunk: int, field: Field
+    partial: Path,
+    journal: TextIO,
+    done: list[dict],
+    k: int,
+    columns: dict[str, Any],
+    chunk: int,
+    field: Field,
 ) -> None:
     """Write one block's chunks, then name them in the journal."""
-    columns = {"X": block.X.T, "_index": block.var_names.to_numpy()}
-    columns |= {c: block.var[c].to_numpy() for c in COLUMNS}
     digests = {}
     for column, values in columns.items():
         name = chunks.chunk_name(column, k)
         digests[name] = _save(partial / name, chunks.encode(column, values, chunk, field))
-    contigs = list(dict.fromkeys(block.var["contig"]))
-    done.append({"alleles": block.n_vars, "contigs": contigs, "sha256": digests})
-    _note(journal, done[-1])
+    contigs = list(dict.fromkeys(columns["contig"]))
+    done.append({"alleles": len(columns["X"]), "contigs": contigs, "sha256": digests})
+    note(journal, done[-1])
 
 
 def _save(path: Path, raw: bytes) -> str:
@@ -254,11 +246,12 @@ def _finish(
     names: Sequence[str],
     done: list[dict],
     chunk: int,
-    field: Field,
     request: dict,
+    losses: dict[str, int],
 ) -> None:
     """Write the sample ids and the metadata of AnnData and Zarr."""
     alleles = sum(d["alleles"] for d in done)
+    field = request["field"]
     ids = chunks.encode("_index", np.array(names, object), len(names), field)
     digests = {"obs/_index/0": _save(partial / "obs/_index/0", ids)}
     for entry in done:
@@ -271,6 +264,7 @@ def _finish(
         "alleles": alleles,
         "chunk": chunk,
         "contigs": list(dict.fromkeys(c for d in done for c in d["contigs"])),
+        "losses": losses,
         "sha256": digests,
     }
     for path, text in chunks.metadata(manifest).items():

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from genodl.errors import InputError
-from genodl.io.formats import Paths, open_all, stream, unique_names
-from genodl.io.source import COLUMNS, Block, Field
+from genodl.io.formats import Paths, first_of, opened, stream
+from genodl.io.gather import joined, of_size, unique_names
+from genodl.io.sift import EVERYTHING, Filters, report, sift
+from genodl.io.source import Block, Field
 
 
 def read_variants(
@@ -21,6 +23,9 @@ def read_variants(
     region: str | Sequence[str] | None = None,
     samples: Sequence[str] | str | PathLike[str] | None = None,
     field: Field = "GT",
+    filters: Filters = EVERYTHING,
+    info: Sequence[str] = (),
+    reference: str | PathLike[str] | None = None,
 ) -> AnnData:
     """ALT dosages of samples x ALT alleles, from VCF, BCF, PLINK or a store of genodl.
 
@@ -36,21 +41,32 @@ def read_variants(
         its reference allele (or INFO/END) overlaps, and is read once
     samples : ids in the order wanted, or a file of ids, one a line; all where None
     field : "GT", or "DS" for imputed dosages (from GP where a record has no DS)
+    filters : which alleles are wanted; what is left out is counted and logged
+    info : INFO keys, such as CSQ or ANN, kept as text in columns of `var` under their names
+    reference : FASTA against which the records of VCF or BCF are brought into normal form first:
+        REF checked, left-aligned, repeats merged
 
     Returns
     -------
     AnnData, (samples, alleles): `X` int8 ALT dosage with MISSING = -1 for GT, float32 with nan for
-    DS; `var` has contig, pos (1-based), ref, alt, id, qual, filter; `var_names` are
-    `contig:pos:ref:alt`, a repeat with a suffix `-1`, `-2`
+    DS; `var` has contig, pos (1-based), ref, alt, id, qual, filter, ploidy (the most alleles a
+    called sample has; 2 for DS and PLINK), allele_count and call_rate (of the samples read), and
+    the INFO keys; `var_names` are `contig:pos:ref:alt`, a repeat with a suffix `-1`, `-2`;
+    `uns["losses"]` has the alleles (of `reference`: records) left out by reason
 
     Raises
     ------
-    InputError : a file is absent, damaged or contradicts itself, or a region, sample or field
-        asked for is not in it
+    InputError : a file is absent, damaged or contradicts itself, a region, sample, field or INFO
+        key asked for is not in it, or `reference` is of another genome build
     """
-    sources = open_all(path)
-    names, blocks = stream(sources, region, samples, field)
-    return _anndata(list(blocks), names, unique_names(), field)
+    losses: Counter[str] = Counter()
+    with opened(path, reference, field, losses) as sources:
+        names, blocks = stream(sources, region=region, samples=samples, field=field, info=info)
+        kept = list(sift(blocks, filters, losses))
+    report(first_of(path), losses)
+    found = _anndata(kept, names, unique_names(), field, info)
+    found.uns["losses"] = dict(losses)
+    return found
 
 
 def iter_variants(
@@ -59,21 +75,25 @@ def iter_variants(
     region: str | Sequence[str] | None = None,
     samples: Sequence[str] | str | PathLike[str] | None = None,
     field: Field = "GT",
+    filters: Filters = EVERYTHING,
+    info: Sequence[str] = (),
+    reference: str | PathLike[str] | None = None,
     block: int = 4096,
 ) -> Iterator[AnnData]:
     """What `read_variants` reads, in blocks of `block` alleles (the last may be smaller).
 
     Memory is bounded by the block and the samples, not by the file. A fault in the file or the
-    arguments is raised when the first block is asked for, or when the reading reaches it.
+    arguments is raised when the first block is asked for, or when the reading reaches it. What is
+    left out is logged after the last block.
 
     Parameters
     ----------
-    path, region, samples, field : as for `read_variants`
+    path, region, samples, field, filters, info, reference : as for `read_variants`
     block : alleles a block, at least 1
 
     Yields
     ------
-    AnnData, (samples, alleles), as `read_variants` returns
+    AnnData, (samples, alleles), as `read_variants` returns, without `uns`
 
     Raises
     ------
@@ -81,54 +101,25 @@ def iter_variants(
     """
     if block < 1:
         raise InputError(f"block is {block}", where="iter_variants", mend="give 1 or more")
-    sources = open_all(path)
-    names, blocks = stream(sources, region, samples, field)
-    name = unique_names()
-    for group in _of_size(blocks, block):
-        yield _anndata(group, names, name, field)
-
-
-def _of_size(blocks: Iterator[Block], size: int) -> Iterator[list[Block]]:
-    """The blocks cut and grouped so that each group holds `size` alleles, the last fewer."""
-    group: list[Block] = []
-    room = size
-    for whole in blocks:
-        start = 0
-        while start < len(whole.dosage):
-            part = _cut(whole, start, start + room)
-            group.append(part)
-            start += len(part.dosage)
-            room -= len(part.dosage)
-            if room == 0:
-                yield group
-                group, room = [], size
-    if group:
-        yield group
-
-
-def _cut(block: Block, start: int, stop: int) -> Block:
-    """The alleles start to stop of a block."""
-    if start == 0 and stop >= len(block.dosage):
-        return block
-    return Block({k: v[start:stop] for k, v in block.variants.items()}, block.dosage[start:stop])
+    losses: Counter[str] = Counter()
+    with opened(path, reference, field, losses) as sources:
+        names, blocks = stream(sources, region=region, samples=samples, field=field, info=info)
+        name = unique_names()
+        for group in of_size(sift(blocks, filters, losses), block):
+            yield _anndata(group, names, name, field, info)
+    report(first_of(path), losses)
 
 
 def _anndata(
     blocks: list[Block],
     samples: tuple[str, ...],
-    names: Callable[[pd.DataFrame], list[str]],
+    names: Callable[[Any], list[str]],
     field: Field,
+    info: Sequence[str],
 ) -> AnnData:
     """The blocks as one AnnData, (samples, alleles)."""
-    dtype = np.int8 if field == "GT" else np.float32
-    dosage = np.concatenate([b.dosage for b in blocks] or [np.empty((0, len(samples)), dtype)])
-    columns = {c: _joined([b.variants[c] for b in blocks], c) for c in COLUMNS}
-    variants = pd.DataFrame(columns)
-    variants.index = pd.Index(names(variants), dtype=object)
-    return AnnData(dosage.T, obs=pd.DataFrame(index=pd.Index(samples, dtype=object)), var=variants)
-
-
-def _joined(parts: list[Any], column: str) -> np.ndarray:
-    """The parts of one column as one array."""
-    dtype = {"pos": np.int64, "qual": np.float32}.get(column, object)
-    return np.concatenate([np.array(p, dtype) for p in parts] or [np.empty(0, dtype)])
+    whole = joined(blocks, len(samples), field, info)
+    variants = pd.DataFrame(whole.variants, copy=False)
+    variants.index = pd.Index(names(whole.variants), dtype=object)
+    obs = pd.DataFrame(index=pd.Index(samples, dtype=object))
+    return AnnData(whole.dosage.T, obs=obs, var=variants)

@@ -18,7 +18,7 @@ from genodl.errors import InputError
 from genodl.io import bgzf, plain
 from genodl.io.ahead import in_order
 from genodl.io.faults import COLUMNS, bad_call
-from genodl.io.header import Header, check_field, read_header
+from genodl.io.header import Header, check_keys, read_header
 from genodl.io.index import Stretch, in_stretch, whole_or_stretches
 from genodl.io.records import (
     UNKNOWN,
@@ -26,19 +26,13 @@ from genodl.io.records import (
     at,
     check_size,
     expand,
+    info_of,
     line_ends,
     line_spans,
     records_of,
     wrong_columns,
 )
-from genodl.io.source import (
-    Block,
-    Field,
-    Region,
-    Source,
-    overlapping,
-    unknown_contig,
-)
+from genodl.io.source import Block, Request, Source, counted, overlapping, unknown_contig
 
 logger = logging.getLogger(__name__)
 LONGEST_RECORD = 1 << 28
@@ -49,37 +43,21 @@ def open_vcf(path: Path) -> Source:
     """A VCF, plain or bgzipped, as a source."""
     header = read_header(path)
 
-    def blocks(
-        columns: np.ndarray | None, regions: tuple[Region, ...] | None, field: Field
-    ) -> Iterator[Block]:
-        return _blocks(path, header, columns, regions, field)
-
-    return Source(path, header.samples, header.contigs, blocks)
+    return Source(path, header.samples, header.contigs, partial(_blocks, path, header))
 
 
-def _blocks(
-    path: Path,
-    header: Header,
-    columns: np.ndarray | None,
-    regions: tuple[Region, ...] | None,
-    field: Field,
-) -> Iterator[Block]:
+def _blocks(path: Path, header: Header, request: Request) -> Iterator[Block]:
     """The alleles of the file, or of the regions through an index if there is one."""
-    check_field(path, header.formats, field)
+    check_keys(path, header, request)
     keys = {c: c for c in header.contigs}
-    scan = partial(_scan, path, header, columns, regions, field)
-    stretch = partial(_stretch, path, header, columns, field=field)
-    yield from whole_or_stretches(path, regions, keys, scan=scan, stretch=stretch)
+    scan = partial(_scan, path, header, request)
+    stretch = partial(_stretch, path, header, request)
+    yield from whole_or_stretches(path, request.regions, keys, scan=scan, stretch=stretch)
 
 
-def _scan(
-    path: Path,
-    header: Header,
-    columns: np.ndarray | None,
-    regions: tuple[Region, ...] | None,
-    field: Field,
-) -> Iterator[Block]:
-    """The alleles of the whole file, decoded while pysam decompresses what follows."""
+def _scan(path: Path, header: Header, request: Request) -> Iterator[Block]:
+    """The alleles of the whole file."""
+    regions = request.regions
     seen: set[str] = set()
 
     def decode(parts: Parts, newline: np.ndarray, line: int) -> Block:
@@ -89,7 +67,7 @@ def _scan(
         seen.update(records.contig)
         if regions is not None:
             records = records.take(overlapping(regions, records.contig, records.pos, records.end))
-        return _decode(path, header, text, records, columns, field)
+        return _decode(path, header, text, records, request)
 
     yield from in_order(decode, _batches(path, skip(bgzf.pieces(path), header.size), header.lines))
     for region in regions or ():
@@ -103,9 +81,7 @@ def _scan(
         )  # fmt: skip
 
 
-def _stretch(
-    path: Path, header: Header, columns: np.ndarray | None, stretch: Stretch, field: Field
-) -> Iterator[Block]:
+def _stretch(path: Path, header: Header, request: Request, stretch: Stretch) -> Iterator[Block]:
     """The alleles of one region, read from where the index says to where it ends."""
     finished = False
 
@@ -116,7 +92,7 @@ def _stretch(
         records = records_of(path, header, text, begin, end, np.full(len(begin), UNKNOWN))
         keep, over = in_stretch(path, stretch, records.contig, records.pos, records.end)
         finished |= over
-        return _decode(path, header, text, records.take(keep), columns, field)
+        return _decode(path, header, text, records.take(keep), request)
 
     def batches() -> Iterator[tuple[Parts, np.ndarray, int]]:
         for batch in _batches(path, bgzf.pieces(path, offset=stretch.offset), 0):
@@ -165,8 +141,7 @@ def _decode(
     header: Header,
     text: bytes,
     records: Records,
-    columns: np.ndarray | None,
-    field: Field,
+    request: Request,
 ) -> Block:
     """The dosages of the records' alleles."""
     alleles = np.array([len(a) for a in records.alts], np.int64)
@@ -174,10 +149,11 @@ def _decode(
     first = np.concatenate([[0], np.cumsum(alleles)])
     shape = (int(first[-1]), len(header.samples))
     check_size(path, alleles, shape[1])
-    if field == "GT":
+    ploidy = np.full(len(alleles), 2, np.int8)
+    if request.field == "GT":
         at = {f: _index_of_gt(path, header, records, f, keys[f]) for f in keys}
         dosage = np.empty(shape, np.int8)
-        fault = _genotypes(text, records, alleles, first[:-1], at, dosage)
+        fault = _genotypes(text, records, alleles, first[:-1], at, ploidy, dosage)
     else:
         chosen = {f: _index_of_dosage(keys[f]) for f in keys}
         dosage = np.empty(shape, np.float32)
@@ -185,7 +161,8 @@ def _decode(
         fault = _dosages(text, records, alleles, first[:-1], which, dosage)
     if fault[0]:
         raise _bad_call(path, header, text, records, fault)
-    return Block(expand(records, alleles), dosage if columns is None else dosage[:, columns])
+    info = info_of(records.info, request.info)
+    return counted(expand(records, alleles, ploidy, info), dosage, request.columns)
 
 
 def _genotypes(
@@ -194,6 +171,7 @@ def _genotypes(
     alleles: np.ndarray,
     first: np.ndarray,
     at: dict[str, int],
+    ploidy: np.ndarray,
     out: np.ndarray,
 ) -> tuple[int, int, int]:
     """Fill ALT counts, (alleles, samples); (code, record, sample) of the first fault."""
@@ -210,10 +188,12 @@ def _genotypes(
     from genodl.io import calls
 
     has_gt = np.array([at[f] for f in records.format], np.int64)
-    places = (records.calls_begin, records.calls_end, alleles, first, has_gt)
+    span = (records.calls_begin[rows], records.calls_end[rows])
+    most = np.empty(len(rows), np.int8)
     code, i, sample = calls.genotypes(
-        np.frombuffer(text, np.uint8), *(values[rows] for values in places), out
+        np.frombuffer(text, np.uint8), *span, alleles[rows], first[rows], has_gt[rows], most, out
     )
+    ploidy[rows] = most
     return code, int(rows[i]), sample
 
 

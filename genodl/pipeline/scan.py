@@ -21,7 +21,8 @@ import pandas as pd
 from genodl.cohort.normalise import covariates as covariate_columns
 from genodl.cohort.normalise import phenotype as read_phenotype
 from genodl.errors import InputError
-from genodl.io.formats import open_all, stream, unique_names
+from genodl.io.formats import open_all, stream
+from genodl.io.gather import unique_names
 from genodl.io.rows import rows_of_tests
 from genodl.screen.regression import Prepared, prepare, regress
 
@@ -215,7 +216,7 @@ def _variants(paths: Sequence[AnyPath]) -> Markers:
 
     def blocks(columns: np.ndarray) -> Iterator[Block]:
         wanted = [samples[i] for i in columns]
-        for block in stream(sources, None, wanted, "GT")[1]:
+        for block in stream(sources, samples=wanted)[1]:
             var = pd.DataFrame({c: block.variants[c] for c in ("contig", "pos", "ref", "alt")})
             yield _fields("variants", name(var), var), np.ascontiguousarray(block.dosage)
 

@@ -49,6 +49,7 @@ def test_dosage_counts_the_alternate_allele(read):
     assert list(found.var_names) == ["1:10:A:G"]
     assert found.var.iloc[0].to_dict() == {
         "contig": "1", "pos": 10, "ref": "A", "alt": "G", "id": "rs1", "qual": 50, "filter": "PASS",
+        "ploidy": 2, "allele_count": 3, "call_rate": 1,
     }  # fmt: skip
 
 
