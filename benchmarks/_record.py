@@ -58,11 +58,16 @@ def genodl(*arguments: object) -> Run:
 
 
 def weighed(*arguments: object, limit: float | None = None) -> Run:
-    """Run Python in a process of its own; raise where it fails, and end it after so many seconds.
+    """Run Python in a process of its own, as `weighed_program` runs another program."""
+    return weighed_program(sys.executable, *arguments, limit=limit)
+
+
+def weighed_program(*arguments: object, limit: float | None = None) -> Run:
+    """Run a program in a process of its own; raise where it fails, end it after so many seconds.
 
     What was ended has printed nothing, and its costs are lower bounds.
     """
-    command = [sys.executable, *map(str, arguments)]
+    command = [*map(str, arguments)]
     with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
         began = time.perf_counter()
         process = subprocess.Popen(command, cwd=ROOT, stdout=stdout, stderr=stderr)

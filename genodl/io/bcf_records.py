@@ -59,10 +59,14 @@ def records_of(
     except UnicodeDecodeError:
         raise broken(f"{path}, records {number[0]} to {number[-1]}") from None
     table = table[rows]
-    filters = [
-        _filter(path, names, text, p, n)
-        for p, n in zip(table["filter"].tolist(), number[rows].tolist(), strict=True)
-    ]
+    said: dict[bytes, str] = {}
+    filters = []
+    for p, n in zip(table["filter"].tolist(), number[rows].tolist(), strict=True):
+        # one filter in one byte is what most records have, and the same in most
+        key = text[p : p + 2] if text[p] == layout.ONE_INT8 else b""
+        if not key or key not in said:
+            said[key] = _filter(path, names, text, p, n)
+        filters.append(said[key])
     return Records(
         contig=[names.contigs[c] for c in table["contig"].tolist()],
         pos=table["pos"].astype(np.int64) + 1,

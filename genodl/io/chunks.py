@@ -93,7 +93,8 @@ def fill_value(column: str, field: str) -> Any:
 def metadata(manifest: dict[str, Any]) -> dict[str, Any]:
     """path -> JSON of every Zarr metadata file, as anndata's on-disk format 0.1 wants them."""
     alleles, chunk, samples = manifest["alleles"], manifest["chunk"], manifest["samples"]
-    root = {"encoding-type": "anndata", "encoding-version": "0.1.0", "genodl": manifest}
+    sealed = {**manifest, "digest": digest(manifest)}
+    root = {"encoding-type": "anndata", "encoding-version": "0.1.0", "genodl": sealed}
     columns = [*COLUMNS, *manifest["request"]["info"]]
     table = {"encoding-type": "dataframe", "encoding-version": "0.2.0", "_index": "_index"}
     found = _group("", root)
@@ -155,13 +156,24 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
         found = json.loads((path / ".zattrs").read_bytes()).get("genodl")
     except (OSError, ValueError, AttributeError):
         return None
-    if found is not None and found.get("version") != VERSION:
+    if found is None:
+        return None
+    if not isinstance(found, dict) or found.get("version") != VERSION:
         raise InputError(
-            f"a store of version {found.get('version')}, this genodl reads {VERSION}",
+            f"a store of another version, this genodl reads {VERSION}",
             where=str(path),
             mend="remove it and ingest the source again",
         )
+    if found.pop("digest", None) != digest(found):
+        raise InputError(
+            "its manifest is damaged", where=str(path), mend="remove it and ingest the source again"
+        )
     return found
+
+
+def digest(manifest: dict[str, Any]) -> str:
+    """SHA-256 of what a manifest says."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def read_chunk(path: Path, name: str, manifest: dict[str, Any]) -> bytes:

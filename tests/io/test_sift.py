@@ -117,7 +117,7 @@ def test_consequences_are_kept_as_written(path, tmp_path):
     assert list(var["DB"]) == [".", "", ".", ".", ".", "."]
     store = ingest(path, tmp_path / "x.zarr", info=["CSQ"])
     assert list(read_variants(store, info=["CSQ"]).var["CSQ"]) == list(var["CSQ"])
-    with pytest.raises(InputError, match="does not hold INFO/DP; ingest .* --info DP"):
+    with pytest.raises(InputError, match=r"does not hold INFO/DP; ingest .* --info DP"):
         read_variants(store, info=["DP"])
 
 

@@ -234,7 +234,16 @@ def test_a_store_of_another_version_is_refused(source, tmp_path):
     attributes = json.loads((store / ".zattrs").read_text())
     attributes["genodl"]["version"] = 99
     (store / ".zattrs").write_text(json.dumps(attributes))
-    with pytest.raises(InputError, match="a store of version 99"):
+    with pytest.raises(InputError, match="a store of another version"):
+        read_variants(store)
+
+
+def test_a_changed_manifest_is_refused(source, tmp_path):
+    store = ingest(source, tmp_path / "x.zarr")
+    attributes = json.loads((store / ".zattrs").read_text())
+    attributes["genodl"]["alleles"] -= 1
+    (store / ".zattrs").write_text(json.dumps(attributes))
+    with pytest.raises(InputError, match="its manifest is damaged; remove it"):
         read_variants(store)
 
 
