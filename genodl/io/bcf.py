@@ -106,7 +106,7 @@ def _layout(
     path: Path, names: Dictionary, text: bytes, start: np.ndarray, numbers: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where the fields of each record stand, and the spans of all alleles."""
-    found = layout.plain_layout(text, start) if len(start) else None
+    found = layout.plain_layout(text, start)
     if found is None:
         # loaded where it is needed: the compiler costs more than reading many a file
         from genodl.io import packed

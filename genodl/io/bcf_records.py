@@ -147,7 +147,7 @@ def decoded(
     alleles = np.array([len(a) for a in records.alts], np.int64)
     first = np.concatenate([[0], np.cumsum(alleles)])
     shape = (int(first[-1]), len(names.header.samples))
-    check_size(path, alleles, shape[1])
+    check_size(path, alleles, shape[1], request.field)
     ploidy = np.full(len(alleles), 2, np.int8)
     if request.field == "GT":
         dosage = np.empty(shape, np.int8)

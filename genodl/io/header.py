@@ -13,7 +13,7 @@ from genodl.errors import InputError, nearest
 from genodl.io import bgzf
 from genodl.io.source import Request, check_samples
 
-LONGEST_LINE = 1 << 26
+LONGEST = 1 << 26
 FIXED = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO"]
 _DECLARED = re.compile(r"##(contig|FILTER|INFO|FORMAT)=<(?:.*?,)?ID=([^,>]+)")
 _INDEX = re.compile(r"[,<]IDX=(\d+)")
@@ -59,14 +59,18 @@ def read_header(path: Path) -> Header:
                 raise _not_a_vcf(path)
             if not lines[-1].startswith(b"##"):
                 return _parse_header(path, lines, size)
-        if len(text) - size > LONGEST_LINE or not text.startswith(b"##fileformat=VCF"):
-            break
-    raise (
-        _not_a_vcf(path)
-        if not lines
-        else InputError(
-            "the header has no #CHROM line", where=str(path), mend="fetch or write the file again"
-        )
+        if not text.startswith(b"##fileformat=VCF"):
+            raise _not_a_vcf(path)
+        if len(text) > LONGEST:
+            raise InputError(
+                f"the header is longer than {LONGEST >> 20} MB",
+                where=str(path),
+                mend="fetch or write the file again",
+            )
+    if not lines:
+        raise _not_a_vcf(path)
+    raise InputError(
+        "the header has no #CHROM line", where=str(path), mend="fetch or write the file again"
     )
 
 
@@ -111,6 +115,12 @@ def header_of(path: Path, lines: list[str], samples: list[str], size: int) -> He
 def check_keys(path: Path, header: Header, request: Request) -> None:
     """Refuse a field or an INFO key that no record can hold, when the header says so."""
     formats = header.formats
+    if request.field == "GT" and "GT" not in formats and "LGT" in formats:
+        raise InputError(
+            "holds local alleles (LGT, LAA) and no GT",
+            where=str(path),
+            mend="write the file again with GT",
+        )
     if request.field == "GT" and "GT" not in formats and formats & {"DS", "GP"}:
         raise InputError(
             "holds imputed dosages and no genotypes", where=str(path), mend="read field DS"
@@ -146,7 +156,7 @@ def read_dictionary(path: Path) -> Dictionary:
                 mend="write the file again with bcftools view -Ob",
             )
         size = 9 + int.from_bytes(text[5:9], "little")
-        if len(text) >= size or size > 16 * LONGEST_LINE:
+        if len(text) >= size or size > LONGEST:
             break
     if len(text) < size:
         raise broken(f"{path}, header")

@@ -43,6 +43,8 @@ def plain_layout(text: bytes, start: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """
     raw = np.frombuffer(text, np.uint8)
     found = np.zeros(len(start), LAYOUT)
+    if not len(start) or start[-1] + _FIXED.itemsize > len(raw):
+        return None
     fixed = raw[start[:, None] + np.arange(_FIXED.itemsize)].view(_FIXED)[:, 0]
     shared_end = start + _LENGTHS.size + fixed["shared"]
     if (fixed["alleles"] != 2).any() or (fixed["shared"] < _FIXED.itemsize).any():

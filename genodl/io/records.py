@@ -12,11 +12,11 @@ import numpy as np
 
 from genodl.errors import InputError
 from genodl.io.header import Header
-from genodl.io.source import taken
+from genodl.io.source import Field, taken
 
 UNKNOWN = -1
-MOST_CALLS = 1 << 29
-RETURN = 13
+MOST_BYTES = 1 << 27
+NEWLINE, RETURN = 10, 13
 _HEAD = re.compile(rb"(?:[^\t]*\t){9}")
 _END = re.compile(r"(?:^|;)END=(\d+)(?:;|$)")
 
@@ -48,11 +48,7 @@ class Records:
 
 def line_ends(text: bytes) -> np.ndarray:
     """int64, (lines,), where each line ends."""
-    newline, stop = [], text.find(b"\n")
-    while stop >= 0:
-        newline.append(stop)
-        stop = text.find(b"\n", stop + 1)
-    return np.array(newline, np.int64)
+    return np.flatnonzero(np.frombuffer(text, np.uint8) == NEWLINE)
 
 
 def line_spans(text: bytes, newline: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -98,7 +94,7 @@ def records_of(
         end=_ends(pos1, ref, info),
         id=id_,
         ref=_letters(path, numbers, ref),
-        alts=[[] if a == "." else a.split(",") for a in alt],
+        alts=_alts(path, numbers, alt),
         qual=_quals(path, numbers, qual),
         filter=filter_,
         info=info,
@@ -120,14 +116,19 @@ def _numbers(path: Path, line: np.ndarray, texts: list[str], name: str) -> np.nd
         found = np.array(texts, dtype=object).astype(np.int64) if texts else np.empty(0, np.int64)
     except (ValueError, OverflowError):
         found = None
-    if found is None or not all(map(str.isdecimal, texts)):
-        bad = next(i for i, t in enumerate(texts) if not (t.isdecimal() and len(t) < 19))
+    if found is None or not all(t.isdecimal() and t.isascii() for t in texts):
+        bad = next(i for i, t in enumerate(texts) if not _is_number(t))
         raise InputError(
             f"{name} is {texts[bad][:40]!r}, not a whole number",
             where=at(path, line[bad]),
             mend="write the file again with bcftools view",
         )
     return found
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is the digits of a number of 64 bits."""
+    return text.isdecimal() and text.isascii() and len(text) < 19
 
 
 def _quals(path: Path, line: np.ndarray, texts: list[str]) -> np.ndarray:
@@ -155,6 +156,19 @@ def _letters(path: Path, line: np.ndarray, ref: list[str]) -> list[str]:
     return ref
 
 
+def _alts(path: Path, line: np.ndarray, texts: list[str]) -> list[list[str]]:
+    """The ALT alleles, none where `.`, refused when one is empty."""
+    found = [[] if a == "." else a.split(",") for a in texts]
+    for i, alts in enumerate(found):
+        if "" in alts:
+            raise InputError(
+                f"ALT is {texts[i][:40]!r}, with an empty allele",
+                where=at(path, line[i]),
+                mend="write the file again with bcftools view",
+            )
+    return found
+
+
 def _ends(pos1: np.ndarray, ref: list[str], info: list[str]) -> np.ndarray:
     """Last position of each record, 1-based: by REF, or by INFO/END where it lies beyond."""
     by_ref = pos1 + np.array([len(r) for r in ref], np.int64) - 1
@@ -171,9 +185,10 @@ def wrong_columns(where: str, header: Header, found: int) -> InputError:
     )
 
 
-def check_size(path: Path, alleles: np.ndarray, samples: int) -> None:
-    """Refuse bytes that would swell to more calls than memory should hold at once."""
-    if alleles.sum() * samples > MOST_CALLS:
+def check_size(path: Path, alleles: np.ndarray, samples: int, field: Field) -> None:
+    """Refuse bytes that would swell to more calls than memory should hold several times."""
+    size = 1 if field == "GT" else 4
+    if alleles.sum() * samples * size > MOST_BYTES:
         raise InputError(
             f"{alleles.sum()} ALT alleles in {len(alleles)} neighbouring records",
             where=str(path),

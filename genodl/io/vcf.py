@@ -35,7 +35,7 @@ from genodl.io.records import (
 from genodl.io.source import Block, Request, Source, counted, overlapping, unknown_contig
 
 logger = logging.getLogger(__name__)
-LONGEST_RECORD = 1 << 28
+LONGEST_RECORD = 1 << 27
 Parts = list[bytes | memoryview]
 
 
@@ -148,7 +148,7 @@ def _decode(
     keys = {f: f.split(":") for f in set(records.format)}
     first = np.concatenate([[0], np.cumsum(alleles)])
     shape = (int(first[-1]), len(header.samples))
-    check_size(path, alleles, shape[1])
+    check_size(path, alleles, shape[1], request.field)
     ploidy = np.full(len(alleles), 2, np.int8)
     if request.field == "GT":
         at = {f: _index_of_gt(path, header, records, f, keys[f]) for f in keys}

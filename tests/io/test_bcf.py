@@ -130,3 +130,10 @@ def test_no_flipped_byte_ends_in_anything_but_values_or_an_input_error(raw):
             plain.write_bytes(changed)
             with suppress(InputError):
                 assert read_variants(plain).n_obs == 3
+
+
+def test_records_too_short_to_be_any_are_refused(raw):
+    path, content = raw
+    start = 9 + int.from_bytes(content[5:9], "little")
+    with pytest.raises(InputError, match="record 1: the BCF is damaged"):
+        read_variants(rewritten(path, content[:start] + bytes(400)))

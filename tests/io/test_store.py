@@ -257,14 +257,15 @@ for k in range(1000):
 """
 
 
-def test_a_run_killed_at_any_moment_leaves_a_whole_store_or_none(source, tmp_path):
+@pytest.mark.parametrize("times", [3, pytest.param(30, marks=pytest.mark.slow)])
+def test_a_run_killed_at_any_moment_leaves_a_whole_store_or_none(source, tmp_path, times):
     target = tmp_path / "x.zarr"
     whole = {
         name: content(ingest(source, tmp_path / f"{name}.zarr", samples=list(name)))
         for name in ("ab", "ba")
     }
     moments = np.random.default_rng(0)
-    for _ in range(3):
+    for _ in range(times):
         run = subprocess.Popen(
             [sys.executable, "-c", KILLED, str(source), str(target)],
             stdout=subprocess.PIPE,

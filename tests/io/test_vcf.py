@@ -148,6 +148,8 @@ FAULTS = {
     "position": ("1 1e3 . A G . . . GT 0/0 0/1 0/0", "line 8: POS is '1e3'"),
     "negative": ("1 -3 . A G . . . GT 0/0 0/1 0/0", "line 8: POS is '-3'"),
     "quality": ("1 3 . A G high . . GT 0/0 0/1 0/0", "line 8: QUAL is 'high'"),
+    "other digits": ("1 \u0663 . A G . . . GT 0/0 0/1 0/0", "line 8: POS is"),
+    "no allele": ("1 3 . A G, . . . GT 0/0 0/1 0/0", "line 8: ALT is 'G,', with an empty allele"),
     "reference": ("1 3 . A1 G . . . GT 0/0 0/1 0/0", "line 8: REF is 'A1'"),
 }
 
@@ -183,6 +185,13 @@ def test_a_file_of_dosages_alone_is_not_read_as_missing_genotypes(tmp_path):
     meta = '##fileformat=VCFv4.2\n##FORMAT=<ID=DS,Number=A,Type=Float,Description="Dosage">\n'
     path = written(tmp_path, vcf("1 10 . A G . . . DS 0 0 1", meta=meta))
     with pytest.raises(InputError, match="holds imputed dosages and no genotypes; read field DS"):
+        read_variants(path)
+
+
+def test_a_file_of_local_alleles_is_not_read_as_missing_genotypes(tmp_path):
+    meta = '##fileformat=VCFv4.5\n##FORMAT=<ID=LGT,Number=1,Type=String,Description="Local">\n'
+    path = written(tmp_path, vcf("1 10 . A G . . . LGT 0/1 0/0 0/1", meta=meta))
+    with pytest.raises(InputError, match=r"holds local alleles \(LGT, LAA\) and no GT"):
         read_variants(path)
 
 
@@ -293,8 +302,8 @@ def bomb(path, unit, times):
 
 
 def test_a_line_without_end_is_refused_before_it_fills_the_memory(tmp_path):
-    path = bomb(tmp_path / "x.vcf.gz", b"1" * (1 << 22), 80)
-    with pytest.raises(InputError, match="a line is longer than 256 MB"):
+    path = bomb(tmp_path / "x.vcf.gz", b"1" * (1 << 22), 40)
+    with pytest.raises(InputError, match="a line is longer than 128 MB"):
         read_variants(path)
 
 
@@ -305,3 +314,25 @@ def test_alleles_without_number_are_refused_before_they_fill_the_memory(tmp_path
     path = written(tmp_path, vcf(f"1 5 . A {alts} . . . GT {cells}", samples=samples))
     with pytest.raises(InputError, match="200000 ALT alleles in 1 neighbouring records"):
         read_variants(path)
+
+
+def test_a_header_line_without_end_is_refused(tmp_path):
+    path = tmp_path / "x.vcf.gz"
+    with pysam.BGZFile(str(path), "wb") as file:
+        file.write(b"##fileformat=VCFv4.2\n##note=")
+        for _ in range(18):
+            file.write(b"x" * (1 << 22))
+    with pytest.raises(InputError, match="the header is longer than 64 MB"):
+        read_variants(path)
+
+
+def test_a_call_of_one_letter_more_or_less_is_told_from_plain_ones(read):
+    # as many bytes as three plain calls have, and not three plain calls
+    found = read("1 10 . A G . . . GT 0|1|1 1 0/1", "1 11 . A G . . . GT 0/1 1|1 ./1")
+    assert_array_equal(found.X.T, [[2, 1, 1], [1, 2, -1]])
+    assert list(found.var["ploidy"]) == [3, 2]
+
+
+def test_blank_lines_without_number_are_passed_over(tmp_path):
+    path = bomb(tmp_path / "x.vcf.gz", b"\n" * (1 << 22), 5)
+    assert read_variants(path).shape == (3, 0)
