@@ -21,7 +21,7 @@ CELLS = 100_000_000  # of the candidates' columns; fewer candidates where sample
 EFFECTS = 10  # that are sought beyond those of the leading genes
 # how probable it is that a gene acts through its burden, one marker or one bent sum; an effect
 # spread over its directions has the rest
-BURDEN, SINGLE, BENT_SUM = 0.05, 0.1, 0.3
+BURDEN, SINGLE, BENT_SUM = 1 / 26, 2 / 26, 6 / 26
 MARKERS = 24  # of a gene, those of the largest scores, that are looked at one by one
 WIDTH = 12  # directions that a sum is made of
 

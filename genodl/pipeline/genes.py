@@ -86,7 +86,9 @@ def gene_tests(
         log_p, used = tabled(collected[number])
         branches = grow(study, members, each_fold[:, number], number, config)
         read = partial(_read, study, members, among)
-        found.append(_conditioned(read, views[number], log_p, used, branches, seed=config.seed))
+        # permuted phenotypes are tested, not ranked
+        seed = None if study.targets[number].null else config.seed
+        found.append(_conditioned(read, views[number], log_p, used, branches, seed=seed))
     return found
 
 
@@ -105,9 +107,9 @@ def _conditioned(
     used: np.ndarray,
     branches: Branches | None,
     *,
-    seed: int,
+    seed: int | None,
 ) -> Tests:
-    """The tests given the leading genes, and the network's; how probably each gene acts."""
+    """The tests given the leading genes, and the network's; with a seed, how probably each acts."""
     alone = combined(parts, used)
     leading = lead(read, view, alone)
     again = np.flatnonzero(alone < np.log(CONDITIONAL_P)) if leading else np.zeros(0, int)
@@ -125,7 +127,9 @@ def _conditioned(
         used[4, branches.genes] = tested.z != 0
     log_p = combined(parts, used)
     least = np.minimum(alone, log_p)
-    log_odds = act(read, view, least, leading=len(leading), seed=seed)
+    log_odds = np.full(len(log_p), np.nan)
+    if seed is not None:
+        log_odds = act(read, view, least, leading=len(leading), seed=seed)
     return Tests(parts, used, log_p, branches, leading, log_odds)
 
 

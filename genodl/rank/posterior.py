@@ -11,8 +11,8 @@ from scipy.special import logsumexp
 from genodl.rank.sums import STRENGTHS
 
 # share of the linear directions in the variance of the effect, and how probable that is
-SPREAD = ((1.0, 0.35), (0.75, 0.2), (0.5, 0.15), (0.0, 0.15))
-ABSENT = np.exp(2.0)  # odds that one of the effects sought is none
+SPREAD = ((1.0, 7 / 26), (0.75, 4 / 26), (0.5, 3 / 26), (0.0, 3 / 26))
+ABSENT = 5.7  # odds that one of the effects sought is none
 SWEEPS = 30
 SETTLED = 1e-3  # greatest change of a probability at which the sweeps end
 
