@@ -13,6 +13,7 @@ from test_vcf import META, vcf, written
 
 import genodl.io
 from genodl.errors import InputError
+from genodl.io import ahead, bgzf
 from genodl.io.variants import iter_variants, read_variants
 
 RECORDS = [
@@ -113,6 +114,36 @@ def test_blocks_together_are_the_whole(path, block):
     assert [b.n_vars for b in blocks[:-1]] == [block] * (len(blocks) - 1)
     assert_array_equal(np.concatenate([b.X for b in blocks], axis=1), whole.X)
     assert [n for b in blocks for n in b.var_names] == list(whole.var_names)
+
+
+@pytest.mark.parametrize("kind", ["vcf", "bcf"])
+@pytest.mark.parametrize("region", [None, ["1:2000-30000", "1:40001-"]])
+def test_the_order_of_the_result_does_not_depend_on_the_cores(tmp_path, monkeypatch, kind, region):
+    calls = np.random.default_rng(0).integers(0, 2, (5000, 6))
+    records = [
+        f"1 {10 * k + 1} . A G . . . GT {a}/{b} {c}/{d} {e}/{f}"
+        for k, (a, b, c, d, e, f) in enumerate(calls)
+    ]
+    path = tmp_path / "x.vcf.gz"
+    pysam.tabix_compress(
+        str(written(tmp_path, vcf(*records, meta=META.replace(",length=9", "")))), str(path)
+    )
+    if kind == "bcf":
+        source, path = path, tmp_path / "x.bcf"
+        pysam.bcftools.view("-Ob", "-o", str(path), str(source), catch_stdout=False)
+    pysam.bcftools.index(str(path))
+    # blocks of 64 KB, so that several pieces are under way at once
+    monkeypatch.setattr(bgzf, "SMALLEST", 1)
+    monkeypatch.setattr(bgzf, "LARGEST", 1)
+    monkeypatch.setattr(ahead, "CORES", 1)
+    alone = read_variants(path, region=region)
+    monkeypatch.setattr(ahead, "CORES", 4)
+    together = read_variants(path, region=region)
+    expected = calls.reshape(5000, 3, 2).sum(2).T
+    rows = np.arange(5000) if region is None else np.r_[200:3000, 4000:5000]
+    assert_array_equal(alone.X, expected[:, rows])
+    assert_array_equal(together.X, alone.X)
+    assert_frame_equal(together.var, alone.var)
 
 
 def test_repeats_get_their_suffix_across_blocks(tmp_path):
