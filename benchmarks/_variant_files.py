@@ -1,11 +1,15 @@
 """The variant files that reading is measured on: a simulated cohort, written once to a folder.
 
-A coalescent with recombination (msprime) gives rare and common variants in LD, as real cohorts
-have, and so a text that compresses as theirs does.
+`python _variant_files.py FOLDER SAMPLES VARIANTS RICH TIMES`, run by `ingest.py` in a process of
+its own, whose memory would otherwise count as that of what is measured. A coalescent with
+recombination (msprime) gives rare and common variants in LD, as real cohorts have, and so a text
+that compresses as theirs does.
 """
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +30,7 @@ RICH = """##FORMAT=<ID=AD,Number=R,Type=Integer,Description="Depth of each allel
 ##FORMAT=<ID=PL,Number=G,Type=Integer,Description="Likelihoods, phred-scaled">
 """
 BATCH = 1000
+SIZES = (0.25, 0.5, 1.0)
 SPACING = 10  # bp between records: the 10 times longer file numbers them on
 
 
@@ -132,3 +137,32 @@ def indexed(source: Path) -> Path:
         path.hardlink_to(source)
         pysam.bcftools.index("--csi", str(path))
     return path
+
+
+def write_all(
+    folder: Path, *, samples: int, variants: int, rich: int, times: int
+) -> dict[str, list[tuple[int, str]]]:
+    """Every file there is to be read: kind -> (size, path), the size what the kind varies."""
+    called = haplotypes(folder, samples=samples, variants=variants)
+    vcf = write_vcf(folder / f"cohort_{samples}_{variants}.vcf.gz", called)
+    found = {"vcf": [(1, vcf)], "bcf": [(1, as_bcf(vcf))], "indexed": [(1, indexed(vcf))]}
+    name = f"rich_{samples}_{rich}.vcf.gz"
+    found["rich"] = [(1, write_vcf(folder / name, called[:rich], rich=True))]
+    name = f"{times}_{vcf.name}"
+    found["longer"] = [(times, write_vcf(folder / name, called, times=times, level=1))]
+    for axis in ("samples", "variants"):
+        found[axis] = []
+        for share in SIZES:
+            rows = int(variants * (share if axis == "variants" else 1))
+            people = int(samples * (share if axis == "samples" else 1))
+            path = folder / f"{rows}_{people}.vcf.gz"
+            write_vcf(path, called[:rows, : 2 * people], level=1)
+            found[axis].append((rows if axis == "variants" else people, path))
+    return {kind: [(size, str(path)) for size, path in each] for kind, each in found.items()}
+
+
+if __name__ == "__main__":
+    counts = dict(
+        zip(("samples", "variants", "rich", "times"), map(int, sys.argv[2:]), strict=True)
+    )
+    print(json.dumps(write_all(Path(sys.argv[1]), **counts)))

@@ -16,13 +16,12 @@ from typing import Any
 
 import numpy as np
 from _record import at_least, at_most, genodl, options, show, weighed, weighed_program
-from _variant_files import as_bcf, haplotypes, indexed, write_vcf
 
 READER = Path(__file__).with_name("_variant_reader.py")
+WRITER = Path(__file__).with_name("_variant_files.py")
 SAMPLES, VARIANTS, RICH, TIMES, LOOP = 2504, 100_000, 10_000, 10, 1000
 QUICK_SAMPLES, QUICK_VARIANTS, QUICK_RICH, QUICK_TIMES, QUICK_LOOP = 100, 1000, 300, 2, 100
 REPEATS = 3
-SIZES = (0.25, 0.5, 1.0)
 # file, peer, least ratio of its time to ours
 RATIOS = (
     ("vcf", "cyvcf2", 6.0),
@@ -110,21 +109,14 @@ def store_of(path: Path, folder: Path, repeats: int) -> dict[str, Any]:
     return found
 
 
-def growth(folder: Path, called: np.ndarray) -> dict[str, Any]:
-    """Reading time of three sizes in each direction, and its exponent: 1 is linear."""
-    found = {}
-    for axis in ("samples", "variants"):
-        sizes, seconds = [], []
-        for share in SIZES:
-            rows = int(len(called) * (share if axis == "variants" else 1))
-            columns = 2 * int(called.shape[1] // 2 * (share if axis == "samples" else 1))
-            name = f"{rows}_{columns // 2}.vcf.gz"
-            path = write_vcf(folder / name, called[:rows, :columns], level=1)
-            sizes.append(rows if axis == "variants" else columns // 2)
-            seconds.append(min(read("genodl", path)["read_cpu_seconds"] for _ in range(2)))
-        slope = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
-        found[axis] = {"sizes": sizes, "read_cpu_seconds": seconds, "exponent": round(slope, 3)}
-    return found
+def growth(files: list[tuple[int, str]]) -> dict[str, Any]:
+    """Reading time of some sizes, and its exponent: 1 is linear."""
+    sizes = [size for size, _ in files]
+    seconds = [
+        min(read("genodl", Path(path))["read_cpu_seconds"] for _ in range(2)) for _, path in files
+    ]
+    slope = float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
+    return {"sizes": sizes, "read_cpu_seconds": seconds, "exponent": round(slope, 3)}
 
 
 def ratio(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> dict[str, float]:
@@ -139,19 +131,16 @@ def measure(given: Any, work: Path, folder: Path) -> tuple[dict[str, Any], dict[
     samples, variants = (QUICK_SAMPLES, QUICK_VARIANTS) if quick else (SAMPLES, VARIANTS)
     rich, loop = (QUICK_RICH, QUICK_LOOP) if quick else (RICH, LOOP)
     times, repeats = (QUICK_TIMES, 1) if quick else (TIMES, REPEATS)
-    called = haplotypes(work, samples=samples, variants=variants)
-    vcf = write_vcf(work / f"cohort_{samples}_{variants}.vcf.gz", called)
-    files = {"vcf": vcf, "bcf": as_bcf(vcf), "indexed": indexed(vcf)}
-    name = f"rich_{samples}_{rich}.vcf.gz"
-    files["rich"] = write_vcf(work / name, called[:rich], rich=True)
+    made = json.loads(weighed(WRITER, work, samples, variants, rich, times).stdout)
+    files = {kind: Path(made[kind][0][1]) for kind in ("vcf", "bcf", "indexed", "rich")}
+    vcf = files["vcf"]
     for path in files.values():
         read("genodl", path)  # compiles once for good
     runs = beside_peers(files, folder, loop=loop, records=variants, repeats=repeats)
     store = store_of(vcf, folder, repeats)
-    longer = write_vcf(work / f"{times}_{vcf.name}", called, times=times, level=1)
     memory = {
         "1": genodl("ingest", vcf, "--out", folder / "one.zarr").weight,
-        str(times): genodl("ingest", longer, "--out", folder / "more.zarr").weight,
+        str(times): genodl("ingest", made["longer"][0][1], "--out", folder / "more.zarr").weight,
     }
     ratios = {
         f"{kind}_{peer}": ratio(runs[kind]["genodl"], runs[kind][peer])
@@ -164,7 +153,7 @@ def measure(given: Any, work: Path, folder: Path) -> tuple[dict[str, Any], dict[
         "runs": runs,
         "store": store,
         "ingest_memory": memory,
-        "growth": growth(work, called),
+        "growth": {axis: growth(made[axis]) for axis in ("samples", "variants")},
         "skipped": [f"{k} {p}" for k, p, _ in RATIOS if p not in runs[k]],
     }
     return found, {} if quick else judged(found, times)
