@@ -95,7 +95,33 @@ def write_originals(folder: Path) -> list[dict[str, Any]]:
         store = ingest(plain, stem.with_suffix(".zarr"))
         parts = (".zattrs", "X/0.0", "X/.zarray", "var/pos/0", "var/alt/0", "obs/_index/0")
         found += [{"path": store, "mutate": store / part, "inside": False} for part in parts]
-    return found + _plink(folder)
+    return found + _plink(folder) + _rare(folder)
+
+
+def _rare(folder: Path) -> list[dict[str, Any]]:
+    """What the real files lack, so that every compiled loop is run: ploidies, ALTs, filters, DS."""
+    import pysam.bcftools
+
+    lines = [
+        "##fileformat=VCFv4.3",
+        "##contig=<ID=1>",
+        '##FILTER=<ID=a,Description="a">',
+        '##FILTER=<ID=b,Description="b">',
+        '##FORMAT=<ID=GT,Number=1,Type=String,Description="GT">',
+        '##FORMAT=<ID=DS,Number=A,Type=Float,Description="DS">',
+        "#CHROM POS ID REF ALT QUAL FILTER INFO FORMAT x y",
+        "1 5 . A C,GGGGGGGGGGGGGGGGGG . a;b . GT:DS 1/2:1,1 0|./1:0,0.5",
+        "1 9 . A <DEL> 3 PASS . GT:DS 0/1:0.25 .:.",
+    ]
+    plain, bcf = folder / "rare.vcf", folder / "rare.bcf"
+    cells = [line if "##" in line else line.replace(" ", "\t") for line in lines]
+    plain.write_text("\n".join([*cells, ""]))
+    pysam.bcftools.view("-Ob", "-o", str(bcf), str(plain), catch_stdout=False)
+    return [
+        {"path": path, "field": field, "inside": path is bcf}
+        for path in (plain, bcf)
+        for field in ("GT", "DS")
+    ]
 
 
 def _head(path: Path) -> bytes:
@@ -150,6 +176,9 @@ def work(folder: Path, first: int, seed: int) -> None:
     from genodl.io import read_variants
 
     originals = write_originals(folder)
+    for each in originals:
+        # compiles once for good
+        read_variants(each["path"], field=each.get("field", "GT"))
     number = first
     while True:
         rng = np.random.default_rng([seed, number])
@@ -161,7 +190,9 @@ def work(folder: Path, first: int, seed: int) -> None:
             target.write_bytes(mutant(rng, content, inside=chosen["inside"]))
             if target.suffix in (".tbi", ".gz"):
                 _touch(chosen["path"])
-            read_variants(chosen["path"], region=chosen.get("region"))
+            read_variants(
+                chosen["path"], region=chosen.get("region"), field=chosen.get("field", "GT")
+            )
             said = "read"
         except InputError as fault:
             said = "refused" if "\n" not in str(fault) else f"several lines: {fault}"
