@@ -168,11 +168,14 @@ def read_dictionary(path: Path) -> Dictionary:
     if columns[0] != "#CHROM":
         raise broken(f"{path}, header")
     header = header_of(path, lines[:-1], columns[9:], size)
-    return Dictionary(header, *_numbered(lines[:-1]))
+    contigs, keys = _numbered(lines[:-1])
+    if len(set(contigs.values())) < len(contigs) or len(set(keys.values())) < len(keys):
+        raise broken(f"{path}, header: one number for two names")
+    return Dictionary(header, {i: c for c, i in contigs.items()}, {i: k for k, i in keys.items()})
 
 
-def _numbered(lines: list[str]) -> tuple[dict[int, str], dict[int, str]]:
-    """The contigs and the keys by number: IDX where written, else the order of appearance."""
+def _numbered(lines: list[str]) -> tuple[dict[str, int], dict[str, int]]:
+    """The numbers of the contigs and of the keys: IDX where written, else by order."""
     contigs: dict[str, int] = {}
     keys: dict[str, int] = {"PASS": 0}
     for line in lines:
@@ -183,4 +186,4 @@ def _numbered(lines: list[str]) -> tuple[dict[int, str], dict[int, str]]:
         index = _INDEX.search(line)
         if name not in table:
             table[name] = int(index[1]) if index else len(table)
-    return {i: c for c, i in contigs.items()}, {i: k for k, i in keys.items()}
+    return contigs, keys

@@ -137,3 +137,11 @@ def test_records_too_short_to_be_any_are_refused(raw):
     start = 9 + int.from_bytes(content[5:9], "little")
     with pytest.raises(InputError, match="record 1: the BCF is damaged"):
         read_variants(rewritten(path, content[:start] + bytes(400)))
+
+
+def test_a_header_that_numbers_two_keys_alike_is_refused(raw):
+    path, content = raw
+    changed = bytes(content).replace(b'"Dosage",IDX=2', b'"Dosage",IDX=1')
+    assert changed != content
+    with pytest.raises(InputError, match="header: one number for two names: the BCF is damaged"):
+        read_variants(rewritten(path, changed))
