@@ -13,8 +13,7 @@ from genodl.errors import InputError, nearest
 
 KindAsked = Literal["auto", "quantitative", "binary", "multiclass", "survival"]
 Null = Literal["score", "permutation", "knockoff"]
-MODELS = ("auto", "linear", "mlp", "pathway")
-LATER_MODELS = ("cnn", "lstm", "gru", "attention", "fusion")
+MODELS = ("auto", "linear", "mlp", "pathway", "cnn", "lstm", "gru", "attention", "fusion")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,13 +127,7 @@ def _check_null(null: str, checks: int) -> None:
 
 
 def _check_model(model: str) -> None:
-    """Refuse a model that is unknown or that discovery does not train."""
-    if model in LATER_MODELS:
-        raise InputError(
-            f"discovery does not train {model!r} yet",
-            where="option model",
-            mend=f"use one of {', '.join(MODELS)}",
-        )
+    """Refuse a model that is unknown."""
     if model not in MODELS:
         raise InputError(
             f"no model named {model!r}",

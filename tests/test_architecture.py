@@ -39,7 +39,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "scanpy": ("io/expression.py",),
     "flax": ("models/", "train/fit.py", "train/checkpoint.py"),
     "optax": ("train/",),
-    "orbax": ("train/checkpoint.py",),
+    "orbax": ("train/folder.py",),
     "matplotlib": ("report/", "attribute/plot.py"),
     "pickle": (),
     "cPickle": (),

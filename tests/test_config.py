@@ -73,12 +73,6 @@ def test_a_model_that_discovery_trains_is_taken(model):
     assert read(None, model=model).model == model
 
 
-@pytest.mark.parametrize("model", config.LATER_MODELS)
-def test_a_model_of_the_contract_that_discovery_does_not_train_is_said_so(model):
-    with pytest.raises(InputError, match=f"does not train '{model}' yet; use one of auto, "):
-        read(None, model=model)
-
-
 @pytest.mark.parametrize(
     ("text", "fault"),
     [

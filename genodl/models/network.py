@@ -7,10 +7,11 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from genodl.models import build
+from genodl.models import Factory, build
 
 Params = dict[str, jax.Array]
 
@@ -25,15 +26,18 @@ class _Array(NamedTuple):
 
 @dataclass(frozen=True)
 class Network:
-    """A model's name, widths and settings: hashable, so it can be static in a compiled program."""
+    """A model's name, widths and settings: hashable, so it can be static in a compiled program.
 
-    name: str
+    In place of a name there may be a factory, see `genodl.models.build`.
+    """
+
+    name: str | Factory
     inputs: int
     outputs: int
     settings: tuple[tuple[str, Any], ...]
 
 
-def network(model: str, settings: dict[str, Any], inputs: int, outputs: int) -> Network:
+def network(model: str | Factory, settings: dict[str, Any], inputs: int, outputs: int) -> Network:
     """The hashable description of a model; arrays among the settings are kept by value."""
     return Network(
         model, inputs, outputs, tuple((k, _frozen(settings[k])) for k in sorted(settings))
@@ -43,6 +47,11 @@ def network(model: str, settings: dict[str, Any], inputs: int, outputs: int) -> 
 def settings_of(net: Network) -> dict[str, Any]:
     """The settings that `network` was given."""
     return {name: _thawed(value) for name, value in net.settings}
+
+
+def model_name(model: str | Factory) -> str:
+    """The name of a model, of a factory where it is defined."""
+    return f"{model.__module__}.{model.__qualname__}" if callable(model) else model
 
 
 @partial(jax.jit, static_argnames="net")
@@ -66,6 +75,30 @@ def _fresh(net: Network, bits: jax.Array) -> Params:
 def apply(net: Network, params: Params, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
     """Predictions of one network, (batch, outputs); a key turns dropout on."""
     return _model(net, params)(x, key)
+
+
+@lru_cache(maxsize=64)
+def activity_size(net: Network) -> int:
+    """Floats that a network makes of one row, which training keeps for the gradient."""
+    bits = jax.ShapeDtypeStruct((1, 1, 4), jnp.uint32)
+    params = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape[2:], leaf.dtype),
+        jax.eval_shape(partial(initial_params, net=net), bits),
+    )
+    row = jax.ShapeDtypeStruct((1, net.inputs), jnp.float32)
+    return _made(jax.make_jaxpr(partial(apply, net))(params, row).jaxpr)
+
+
+def _made(jaxpr: Any, times: int = 1) -> int:
+    """Elements of what the equations of a program give, those within loops as often as they run."""
+    total = 0
+    for equation in jaxpr.eqns:
+        inner = [v for v in equation.params.values() if hasattr(v, "jaxpr") or hasattr(v, "eqns")]
+        length = times * equation.params.get("length", 1)
+        total += sum(_made(getattr(each, "jaxpr", each), length) for each in inner)
+        if not inner:
+            total += times * sum(int(np.prod(v.aval.shape)) for v in equation.outvars)
+    return total
 
 
 def activity(net: Network, params: Params, x: jax.Array) -> jax.Array:

@@ -53,7 +53,7 @@ class MLPConfig:
                 where="[model] hidden",
                 mend="give at least one width of 1 or more",
             )
-        _check_dropout(self.dropout)
+        check_dropout(self.dropout)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class PathwayConfig:
             raise InputError(
                 f"hidden is {self.hidden}", where="[model] hidden", mend="give 1 or more"
             )
-        _check_dropout(self.dropout)
+        check_dropout(self.dropout)
 
 
 class Linear(nnx.Module):
@@ -206,9 +206,9 @@ def _checked_membership(membership: Any, inputs: int) -> np.ndarray:
     return known.astype(bool)
 
 
-def _check_dropout(rate: float) -> None:
+def check_dropout(rate: float, *, name: str = "dropout") -> None:
     """Refuse a share outside [0, 1)."""
     if not 0.0 <= rate < 1.0:
         raise InputError(
-            f"dropout is {rate}", where="[model] dropout", mend="give a share from 0 to below 1"
+            f"{name} is {rate}", where=f"[model] {name}", mend="give a share from 0 to below 1"
         )

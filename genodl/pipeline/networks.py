@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
 from genodl.attribute import integrated_gradients
 from genodl.config import DiscoverConfig
@@ -35,19 +36,21 @@ def deepen(
     empty = Part(np.zeros(places, np.float32), np.zeros((places, folds), np.float32), {})
     nothing = Deep(products, empty, np.zeros(folds), None)
     inputs = _inputs(candidates, number, config.network_inputs)
+    model = "mlp" if config.model == "auto" else config.model
     if config.members == 0 or config.model in ("linear", "pathway") or not inputs.size:
         return nothing
     # a task a training fold and inner group: its inputs and its stopping never saw that group
     fold = np.repeat(np.arange(folds), groups)
     group = np.tile(np.arange(groups), folds)
+    inputs, settings = _laid_out(study, candidates, inputs, model)
     stacked = np.concatenate([c.values[0] for c in candidates], axis=1)
-    x = np.stack([stacked[:, row] for row in inputs])
+    x = np.stack([np.where(row >= 0, stacked[:, row], 0) for row in inputs])
     train = (target.known & (study.folded.fold != fold[:, None])).astype(np.float32)
     left = (target.residual - linear.inner - products.inner).T
     validated = (study.folded.inner[fold] == group[:, None]) & (train > 0)
     ensemble = fit_ensemble(
-        "mlp" if config.model == "auto" else config.model,
-        {},
+        model,
+        settings,
         x,
         _left(study, linear, products, number)[:, fold, group].T * train,
         train,
@@ -70,6 +73,34 @@ def deepen(
     spread = _by_modality(candidates, inputs, explained, gates > 0)
     predicted = (explained.prediction * share).reshape(folds, groups, -1).sum(1).reshape(-1)
     return Deep(products, Part(predicted, empty.inner, spread), gates, ensemble)
+
+
+def _laid_out(
+    study: Study, candidates: Sequence[Candidates], inputs: np.ndarray, model: str
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """The columns as the model lays them out, int (tasks, inputs), -1 = empty, and its settings.
+
+    Tasks see other markers each and share one layout: windows slide along contigs, and branches
+    hold modalities, of which each has as many inputs as the task that has most of it.
+    """
+    setting = {"fusion": "modalities", "cnn": "contigs", "lstm": "contigs", "gru": "contigs"}
+    if model not in setting:
+        return inputs, {}
+    labels: list[tuple[str, str]] = []
+    for c in candidates:
+        var = study.cohort.modalities[c.modality].var
+        by_contig = setting[model] == "contigs" and "contig" in var
+        contigs = var["contig"].iloc[c.markers] if by_contig else [""] * len(c.markers)
+        labels += [(c.modality, str(contig)) for contig in contigs]
+    group = pd.factorize(pd.Index(labels))[0][inputs]
+    kinds = np.unique(group)
+    parts = [[row[of == kind] for row, of in zip(inputs, group, strict=True)] for kind in kinds]
+    widths = [max(map(len, part)) for part in parts]
+    laid = [
+        np.stack([np.pad(row, (0, width - len(row)), constant_values=-1) for row in part])
+        for part, width in zip(parts, widths, strict=True)
+    ]
+    return np.concatenate(laid, axis=1), {setting[model]: tuple(widths)}
 
 
 def _left(study: Study, linear: Linear, products: Part, number: int) -> np.ndarray:
@@ -145,7 +176,7 @@ def _by_modality(
 
     Parameters
     ----------
-    inputs : int, (tasks, inputs), candidate columns
+    inputs : int, (tasks, inputs), candidate columns, -1 = none
     open_ : bool, (folds,), whether the networks of a fold have a say
     """
     tasks, width, _ = explained.attribution.shape

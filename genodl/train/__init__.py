@@ -5,6 +5,16 @@ from __future__ import annotations
 from genodl.train.ensemble import Ensemble, fit_ensemble, predict, predict_fn
 from genodl.train.loss import LOSSES
 from genodl.train.progress import TrainConfig
+from genodl.train.resume import Resume
 from genodl.train.stacking import gate
 
-__all__ = ["LOSSES", "Ensemble", "TrainConfig", "fit_ensemble", "gate", "predict", "predict_fn"]
+__all__ = [
+    "LOSSES",
+    "Ensemble",
+    "Resume",
+    "TrainConfig",
+    "fit_ensemble",
+    "gate",
+    "predict",
+    "predict_fn",
+]

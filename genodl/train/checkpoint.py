@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orbax.checkpoint as ocp
 
 from genodl.errors import InputError
-from genodl.models.network import network, settings_of
+from genodl.models import MODELS, Factory
+from genodl.models.network import model_name, network, settings_of
 from genodl.train.ensemble import Ensemble
+from genodl.train.folder import read, read_manifest, write
 
-FORMAT = 1
-ARRAYS, MANIFEST = "arrays", "ensemble.json"
 FIELDS = ("out_of_bag", "gate", "losses", "restarts", "dropped")
 
 
@@ -29,47 +24,29 @@ def save(
 
     `extra` is kept beside it: values of JSON, such as the resolved configuration.
     """
-    target = Path(folder).absolute()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        arrays = _arrays(ensemble)
-        with ocp.StandardCheckpointer() as writer:
-            writer.save(work / "new" / ARRAYS, arrays)
-        manifest = _manifest(ensemble, arrays, extra or {}, files=_files(work / "new" / ARRAYS))
-        (work / "new" / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-        _replace(work / "new", target, aside=work / "old")
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    write(folder, _arrays(ensemble), {**_description(ensemble), "extra": extra or {}})
 
 
-def restore(folder: str | os.PathLike[str]) -> Ensemble:
+def restore(folder: str | os.PathLike[str], *, model: Factory | None = None) -> Ensemble:
     """The ensemble that `save` wrote.
+
+    Parameters
+    ----------
+    model : the factory that it was trained with, where it was not one of `genodl.models.MODELS`
 
     Raises
     ------
-    InputError : the folder holds no checkpoint, or one that is damaged or of another version
+    InputError : the folder holds no checkpoint, or one that is damaged or of another version, or
+        the factory is not the one it was trained with
     """
-    manifest = _read_manifest(Path(folder).absolute())
-    if _files(Path(folder).absolute() / ARRAYS) != manifest["files"]:
-        raise _damaged(folder, "its files are not those that were saved")
-    try:
-        with ocp.StandardCheckpointer() as reader:
-            arrays = reader.restore(
-                Path(folder).absolute() / ARRAYS,
-                {
-                    name: np.empty(each["shape"], each["dtype"])
-                    for name, each in manifest["arrays"].items()
-                },
-            )
-    except Exception as fault:  # orbax and its storage raise errors of many kinds
-        raise _damaged(folder, "its arrays cannot be read") from fault
-    return _ensemble(manifest, {name: np.asarray(array) for name, array in arrays.items()})
+    manifest, arrays = read(folder)
+    named = _named_model(folder, manifest["model"], model)
+    return _ensemble(manifest, named, arrays)
 
 
 def extra(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """What `save` was given to keep beside the ensemble."""
-    found: dict[str, Any] = _read_manifest(Path(folder).absolute())["extra"]
+    found: dict[str, Any] = read_manifest(Path(folder).absolute())["extra"]
     return found
 
 
@@ -86,55 +63,35 @@ def _arrays(ensemble: Ensemble) -> dict[str, np.ndarray]:
     return fields | scales | members | settings
 
 
-def _manifest(
-    ensemble: Ensemble,
-    arrays: dict[str, np.ndarray],
-    extra: dict[str, Any],
-    *,
-    files: dict[str, str],
-) -> dict[str, Any]:
-    """What is needed to rebuild the ensemble from its arrays, and to see damage."""
+def _description(ensemble: Ensemble) -> dict[str, Any]:
+    """What is needed beside the arrays to rebuild the ensemble."""
     net = ensemble.network
-    content = {
-        "format": FORMAT,
-        "model": net.name,
+    return {
+        "model": model_name(net.name),
         "inputs": net.inputs,
         "outputs": net.outputs,
         "settings": {k: v for k, v in settings_of(net).items() if not isinstance(v, np.ndarray)},
         "flat": ensemble.flat,
-        "arrays": {name: {"shape": a.shape, "dtype": a.dtype.str} for name, a in arrays.items()},
-        "files": files,
-        "extra": extra,
     }
-    return json.loads(json.dumps(content)) | {"sha256": _checksum(content)}
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a checkpoint, its checksum and version seen to."""
-    if not (folder / MANIFEST).is_file():
+def _named_model(folder: str | os.PathLike[str], name: str, given: Factory | None) -> str | Factory:
+    """The model of a checkpoint, which for one of the user's own has to be given."""
+    if given is None and name in MODELS:
+        return name
+    if given is None or model_name(given) != name:
+        found = "none was given" if given is None else f"{model_name(given)} was given"
         raise InputError(
-            f"no {MANIFEST} there",
+            f"the model is {name}, {found}",
             where=str(folder),
-            mend="name a folder that genodl saved a model to",
+            mend="pass as model what it was trained with",
         )
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        intact = manifest.pop("sha256") == _checksum(manifest)
-    except (ValueError, AttributeError, KeyError, TypeError) as fault:
-        raise _damaged(folder, f"{MANIFEST} cannot be read") from fault
-    if not intact:
-        raise _damaged(folder, f"{MANIFEST} has another checksum")
-    if manifest["format"] != FORMAT:
-        raise InputError(
-            f"the checkpoint has format {manifest['format']}, this version reads {FORMAT}",
-            where=str(folder),
-            mend="train again with this version",
-        )
-    found: dict[str, Any] = manifest
-    return found
+    return given
 
 
-def _ensemble(manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> Ensemble:
+def _ensemble(
+    manifest: dict[str, Any], model: str | Factory, arrays: dict[str, np.ndarray]
+) -> Ensemble:
     """The ensemble of a manifest and its arrays."""
 
     def under(prefix: str) -> dict[str, np.ndarray]:
@@ -142,41 +99,8 @@ def _ensemble(manifest: dict[str, Any], arrays: dict[str, np.ndarray]) -> Ensemb
 
     settings = manifest["settings"] | under("settings/")
     return Ensemble(
-        network=network(manifest["model"], settings, manifest["inputs"], manifest["outputs"]),
+        network=network(model, settings, manifest["inputs"], manifest["outputs"]),
         params={"members": under("members/"), **under("params/")},
         flat=manifest["flat"],
         **{name: arrays[name] for name in FIELDS},
-    )
-
-
-def _replace(new: Path, target: Path, *, aside: Path) -> None:
-    """Put the complete folder in the place of an earlier one."""
-    for path in sorted(p for p in new.rglob("*") if p.is_file()):
-        with path.open("rb") as written:
-            os.fsync(written.fileno())
-    if target.exists():
-        os.rename(target, aside)
-    os.rename(new, target)
-
-
-def _files(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below a folder by its relative name."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-def _checksum(content: dict[str, Any]) -> str:
-    """SHA-256 of a manifest."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _damaged(folder: str | os.PathLike[str], what: str) -> InputError:
-    """The one error for every kind of damage."""
-    return InputError(
-        f"the checkpoint is damaged: {what}",
-        where=str(folder),
-        mend="restore it from a copy or train again",
     )

@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from genodl.models.network import Network, initial_params
+from genodl.models.network import Network, activity_size, initial_params
 from genodl.train.draw import minibatches
+from genodl.train.fit import Fit, Job, advance, begin, finished
+from genodl.train.loss import LOSSES
 from genodl.train.progress import TrainConfig
+from genodl.train.resume import STOPPED, Resume, fingerprint, stoppable
 
 SPLIT, ORDER, INIT = range(3)  # streams of random numbers that one seed gives
 
 
+class Task(NamedTuple):
+    """What every task is trained on, before it is standardised; see `genodl.train.fit.Job`."""
+
+    x: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+    held: np.ndarray
+    scales: dict[str, np.ndarray]
+
+
 def in_chunks(
-    train: Callable[..., Any],
-    x: np.ndarray,
-    y: np.ndarray,
-    weight: np.ndarray,
-    held: np.ndarray,
-    scales: dict[str, np.ndarray],
+    tasks: Task,
     *,
     net: Network,
+    loss: str,
     seed: int,
     config: TrainConfig,
+    resume: Resume | None = None,
 ) -> dict[str, Any]:
     """Fits of all tasks, trained in chunks of one shape that keep to the memory budget."""
-    tasks, samples, _ = x.shape
-    members = held.shape[1]
-    size = _chunk(x.shape, members=members, config=config)
+    count, samples, _ = tasks.x.shape
+    members = tasks.held.shape[1]
+    size = _chunk(tasks.x.shape, members=members, activity=activity_size(net), config=config)
     order = minibatches(
         samples,
         rounds=config.rounds,
@@ -41,26 +51,76 @@ def in_chunks(
     )
     key = jax.random.key(seed)
     found = []
-    for start in range(0, tasks, size):
-        at = np.minimum(np.arange(start, start + size), tasks - 1)
+    for start in range(0, count, size):
+        at = np.minimum(np.arange(start, start + size), count - 1)
         # Tasks that only fill the last chunk carry no weight and stop at once.
-        used = weight[at] * (np.arange(start, start + size) < tasks)[:, None]
-        rows = (x[at] - scales["x_centre"][at, None]) / scales["x_scale"][at, None]
-        target = (y[at] - scales["y_centre"][at, None]) / scales["y_scale"][at, None]
-        target = target * (used > 0)[..., None]
+        used = tasks.weight[at] * (np.arange(start, start + size) < count)[:, None]
+        rows, target, offset = _scaled(tasks, at, used, standardised=LOSSES[loss].standardised)
         state = [np.random.SeedSequence((seed, INIT, t)).generate_state(members * 4) for t in at]
         fresh = initial_params(np.stack(state).reshape(size, members, 4), net=net)
-        fit = train(*_placed((rows, target, used, held[at], fresh)), order, key)
-        whole = jax.tree.map(np.asarray, fit._asdict() | {"rounds": np.zeros(size)})
-        found.append(jax.tree.map(lambda leaf: leaf[: tasks - start], whole))  # noqa: B023
+        placed = _placed((rows, target, used, tasks.held[at], offset, fresh))
+        real = min(size, count - start)
+        fit = _trained(
+            Job(*(*placed, jnp.asarray(order), key)),
+            slice(start, start + real),
+            net=net,
+            loss=loss,
+            config=config,
+            resume=resume,
+        )
+        whole = jax.tree.map(np.asarray, fit._asdict())
+        found.append(jax.tree.map(lambda leaf: leaf[:real], whole))  # noqa: B023
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *found)
 
 
-def _chunk(shape: tuple[int, ...], *, members: int, config: TrainConfig) -> int:
+def _scaled(
+    tasks: Task, at: np.ndarray, used: np.ndarray, *, standardised: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows and targets of some tasks, and what is added to a network's outputs.
+
+    Targets are centred and scaled where `standardised`; else the outputs are shifted instead.
+    """
+    scales = {name: value[at] for name, value in tasks.scales.items()}
+    rows = (tasks.x[at] - scales["x_centre"][:, None]) / scales["x_scale"][:, None]
+    target, offset = tasks.y[at], scales["y_centre"]
+    if standardised:
+        target = (target - offset[:, None]) / scales["y_scale"][:, None]
+        offset = np.zeros_like(offset)
+    return rows, np.where((used > 0)[..., None], target, np.float32(0)), offset
+
+
+def _trained(
+    job: Job,
+    mine: slice,
+    *,
+    net: Network,
+    loss: str,
+    config: TrainConfig,
+    resume: Resume | None,
+) -> Fit:
+    """One chunk trained to its end, in stretches between which its state is kept where asked."""
+    what: dict[str, Any] = {"net": net, "config": config, "loss": loss}
+    state = begin(job, **what)
+    if resume is None:
+        return finished(advance(job, state, config.rounds, **what))
+    name, real = f"tasks-{mine.start}-{mine.stop}", mine.stop - mine.start
+    key = fingerprint([leaf[:real] for leaf in job[:5]], net=net, config=config, loss=loss)
+    state = resume.load(name, key, state)
+    with stoppable() as asked:
+        while bool(state.active.any()) and int(state.rounds) < config.rounds:
+            until = min(int(state.rounds) + resume.every, config.rounds)
+            state = advance(job, state, until, **what)
+            resume.save(name, key, state, tasks=real)
+            if asked.is_set():
+                raise SystemExit(STOPPED)
+    return finished(state)
+
+
+def _chunk(shape: tuple[int, ...], *, members: int, activity: int, config: TrainConfig) -> int:
     """Tasks trained at once: within the budget, even chunks, a multiple of the devices."""
     tasks, samples, inputs = shape
-    # Rows and their minibatch copy, then some hundred floats of activity a row and member.
-    each = 4 * samples * (3 * inputs + 100 * members)
+    # Rows and their minibatch copy, then what a row and member keeps for the gradient.
+    each = 4 * samples * (3 * inputs + activity * members)
     devices = jax.local_device_count()
     most = max(1, config.memory // each // devices) * devices
     chunks = -(-tasks // most)

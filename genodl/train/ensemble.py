@@ -12,14 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from genodl.errors import InputError, nearest
+from genodl.models import Factory
 from genodl.models.network import Network, apply, network
-from genodl.train.chunks import SPLIT, in_chunks
+from genodl.train.chunks import SPLIT, Task, in_chunks
 from genodl.train.draw import halves, validation_splits
-from genodl.train.fit import TrainConfig, train_tasks
 from genodl.train.loss import LOSSES
+from genodl.train.progress import TrainConfig
+from genodl.train.resume import Resume
 from genodl.train.stacking import gate, gate_by_loss
-
-CONTINUOUS = ("squared", "huber")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,8 @@ class Ensemble:
     params : arrays with a leading axis of tasks: `members` holds the weights by name, each
         (tasks, members, ...); `share` (tasks, members) weighs the members, 0 where dropped;
         `x_centre`, `x_scale` (tasks, inputs) and `y_centre`, `y_scale` (tasks, outputs)
-        standardise
+        standardise; where the loss takes targets as they are, `y_centre` is the prediction of one
+        who knows their mean alone, which the networks add to
     out_of_bag : float32, (tasks, samples) or (tasks, samples, outputs), the mean over the members
         for which the sample was in the validation split; nan where none
     gate : float64, (tasks,), stacking weight in [0, 1]; `predict` does not apply it
@@ -62,7 +63,7 @@ class Ensemble:
 
 
 def fit_ensemble(
-    model: str,
+    model: str | Factory,
     settings: dict[str, Any],
     x: np.ndarray,
     y: np.ndarray,
@@ -74,6 +75,7 @@ def fit_ensemble(
     loss: str = "squared",
     validation: float = 0.2,
     validated: np.ndarray | None = None,
+    resume: Resume | None = None,
 ) -> Ensemble:
     """An ensemble for each task, all trained by one compiled program.
 
@@ -82,15 +84,21 @@ def fit_ensemble(
 
     Parameters
     ----------
-    model, settings : an entry of `genodl.models.MODELS` and its settings
+    model, settings : an entry of `genodl.models.MODELS`, or a factory of a `flax.nnx.Module` (see
+        `genodl.models.build`), and its settings
     x : float32, (tasks, samples, inputs), finite; zero columns pad
-    y : float32, (tasks, samples) or (tasks, samples, outputs); read only where weight is above 0
-    weight : float32, (tasks, samples), 0 = not for training (held out, or padding)
+    y : float32, (tasks, samples) or (tasks, samples, columns); read only where weight is above 0;
+        single columns may be unknown, nan, but for classes and survival
+    weight : float32, (tasks, samples), 0 = not for training (held out, or padding); to balance
+        classes, such as scikit-learn's `compute_sample_weight` gives
     members : networks a task
-    loss : squared, huber, logistic (targets 0/1) or cross_entropy (targets one-hot)
+    loss : squared, huber, logistic (targets 0/1), cross_entropy or ordinal (targets one-hot),
+        survival (columns time and event) or negative_binomial (counts)
     validation : share of the weighted rows that each member stops by, at most one half
     validated : bool, (tasks, samples), the rows that every member of a task stops by in place of
         its own split, such as those that the choice of its inputs has not seen
+    resume : where to keep the state every few rounds, and to go on from; the end is the same as
+        without a stop. On SIGTERM the state is kept and the process exits with status 75
 
     Returns
     -------
@@ -102,26 +110,34 @@ def fit_ensemble(
     """
     config = config or TrainConfig()
     x, y, weight, flat = _checked(x, y, weight, members=members, loss=loss, validation=validation)
-    net = network(model, settings, x.shape[2], y.shape[2])
-    scales = _standardisation(x, y, weight, continuous=loss in CONTINUOUS)
-    train = partial(train_tasks, net=net, config=config, loss=loss)
+    net = network(model, settings, x.shape[2], LOSSES[loss].outputs(y.shape[2]))
+    standardised = LOSSES[loss].standardised
+    scales = _standardisation(x, y, weight, loss=loss)
     held = (
         _held(weight, members=members, parts=round(1 / validation), seed=seed)
         if validated is None
         else np.stack([halves(rows, members=members) for rows in validated & (weight > 0)])
     )
-    fits = in_chunks(train, x, y, weight, held, scales, net=net, seed=seed, config=config)
+    fits = in_chunks(
+        Task(x, y, weight, held, scales),
+        net=net,
+        loss=loss,
+        seed=seed,
+        config=config,
+        resume=resume,
+    )
     share = ~fits["dropped"] / np.maximum((~fits["dropped"]).sum(axis=1, keepdims=True), 1)
     out_of_bag = _out_of_bag(fits["out_of_bag"], held > 0, ~fits["dropped"])
     out_of_bag = out_of_bag * scales["y_scale"][:, None] + scales["y_centre"][:, None]
-    if loss in CONTINUOUS:
+    if standardised:
         centre = scales["y_centre"][:, None]
         weights = [
             gate(*each) for each in zip(out_of_bag - centre, y - centre, weight, strict=True)
         ]
     else:
         weights = [
-            gate_by_loss(*each, loss=loss) for each in zip(out_of_bag, y, weight, strict=True)
+            gate_by_loss(*each, loss=loss)
+            for each in zip(out_of_bag, y, weight, scales["y_centre"], strict=True)
         ]
     return Ensemble(
         network=net,
@@ -227,9 +243,13 @@ def _checked(
             where="fit_ensemble",
             mend="give 1 member or more and a validation share above 0, at most 0.5",
         )
-    flat = y.ndim == 2
-    targets = np.where(weight[:, :, None] > 0, y[:, :, None] if flat else y, np.float32(0))
-    for name, array in (("x", x), ("y", targets), ("weight", weight)):
+    flat = y.ndim == 2 or loss == "survival"
+    targets = np.where(weight[:, :, None] > 0, y[:, :, None] if y.ndim == 2 else y, np.float32(0))
+    whole = targets
+    if LOSSES[loss].partial:  # a row counts where any of its columns is known
+        some = np.isfinite(targets).any(axis=2, keepdims=True)
+        whole = np.where(np.isnan(targets) & some, np.float32(0), targets)
+    for name, array in (("x", x), ("y", whole), ("weight", weight)):
         if not np.isfinite(array).all():
             at = np.argwhere(~np.isfinite(array))[0]
             raise InputError(
@@ -243,21 +263,30 @@ def _checked(
 
 
 def _standardisation(
-    x: np.ndarray, y: np.ndarray, weight: np.ndarray, *, continuous: bool
+    x: np.ndarray, y: np.ndarray, weight: np.ndarray, *, loss: str
 ) -> dict[str, np.ndarray]:
-    """Weighted centres and scales of inputs and targets; classes stay as they are."""
+    """Weighted centres and scales of inputs and targets, or what is predicted without inputs."""
     x_centre, x_scale = _moments(x, weight)
-    y_centre, y_scale = _moments(y, weight)
-    if not continuous:
-        y_centre, y_scale = np.zeros_like(y_centre), np.ones_like(y_scale)
+    if LOSSES[loss].standardised:
+        y_centre, y_scale = _moments(y, weight)
+    else:
+        y_centre = np.asarray(jax.vmap(LOSSES[loss].constant)(jnp.asarray(y), jnp.asarray(weight)))
+        y_scale = np.ones_like(y_centre)
     return {"x_centre": x_centre, "x_scale": x_scale, "y_centre": y_centre, "y_scale": y_scale}
 
 
 def _moments(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weighted mean and standard deviation by task and column, 1 for a constant column."""
-    share = weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
-    mean = np.einsum("ts,tsc->tc", share, values)
-    variance = np.einsum("ts,tsc->tc", share, np.square(values - mean[:, None]))
+    known = np.isfinite(values)
+    if known.all():  # one weight for all columns: nothing of the size of the values is made
+        share = weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
+        mean = np.einsum("ts,tsc->tc", share, values)
+        variance = np.einsum("ts,tsc->tc", share, np.square(values - mean[:, None]))
+    else:
+        share = weight[:, :, None] * known
+        share = share / np.maximum(share.sum(axis=1, keepdims=True), 1e-12)
+        mean = np.nansum(share * values, axis=1)
+        variance = np.nansum(share * np.square(values - mean[:, None]), axis=1)
     floor = 1e-10 * (1.0 + np.square(mean))
     return mean, np.where(variance > floor, np.sqrt(variance), 1.0).astype(np.float32)
 

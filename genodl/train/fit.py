@@ -30,7 +30,6 @@ class Fit(NamedTuple):
     initial : float32, validation loss before training
     restarts : int32
     dropped : bool, the loss stayed non-finite
-    rounds : int32, (), rounds run
     """
 
     params: Params
@@ -39,86 +38,122 @@ class Fit(NamedTuple):
     initial: jax.Array
     restarts: jax.Array
     dropped: jax.Array
-    rounds: jax.Array
 
 
-@partial(jax.jit, static_argnames=("net", "config", "loss"))
-def train_tasks(
-    x: jax.Array,
-    y: jax.Array,
-    weight: jax.Array,
-    held: jax.Array,
-    fresh: Params,
-    order: jax.Array,
-    key: jax.Array,
-    *,
-    net: Network,
-    config: TrainConfig,
-    loss: str,
-) -> Fit:
-    """Every member of every task, trained with early stopping.
+class Job(NamedTuple):
+    """Arrays that a training run reads and does not change.
 
-    A member trains on all weighted rows but its validation split. Each half of that split stops
-    the training for the other half's out-of-bag predictions, so these are honest; both halves
-    together choose the parameters kept. Minibatches are shared.
-
-    Parameters
+    Attributes
     ----------
     x : float32, (tasks, samples, inputs), standardised
-    y : float32, (tasks, samples, outputs), standardised
+    y : float32, (tasks, samples, columns), standardised where the loss says so
     weight : float32, (tasks, samples), 0 = not for training
     held : int8, (tasks, members, samples), as `validation_splits` gives it
+    offset : float32, (tasks, outputs), what is added to a network's outputs before the loss
     fresh : arrays, (tasks, members, ...), the initial parameters by name
     order : int32, (rounds, steps, batch), the rows of each minibatch
     key : JAX key, (), of the dropout
-
-    Returns
-    -------
-    Fit
     """
-    inside = weight[:, None] * (held == 0)
-    optimiser = _optimiser(config)
-    moments = jax.vmap(jax.vmap(optimiser.init))(fresh)
-    everywhere = _over_members(lambda params, rows: apply(net, params, rows))
-    losses = _validation(LOSSES[loss], y, weight, held)
-    prediction = everywhere(fresh, x)
-    start = losses(prediction)
-    grid = held.shape[:2]
-    state = Progress(
-        params=fresh,
+
+    x: jax.Array
+    y: jax.Array
+    weight: jax.Array
+    held: jax.Array
+    offset: jax.Array
+    fresh: Params
+    order: jax.Array
+    key: jax.Array
+
+
+@partial(jax.jit, static_argnames=("net", "config", "loss"))
+def begin(job: Job, *, net: Network, config: TrainConfig, loss: str) -> Progress:
+    """The state of every member of every task before training."""
+    moments = jax.vmap(jax.vmap(_optimiser(config).init))(job.fresh)
+    prediction = _everywhere(job, net, loss)(job.fresh)
+    start = _validation(job, loss)(prediction)
+    grid = job.held.shape[:2]
+    return Progress(
+        params=job.fresh,
         moments=moments,
-        best=fresh,
+        best=job.fresh,
+        initial=start[..., 0],
         loss=start[..., 0],
         halves=start[..., 1:],
         out_of_bag=prediction,
         stale=jnp.zeros(grid, jnp.int32),
         rate=jnp.full(grid, config.learning_rate),
         restarts=jnp.zeros(grid, jnp.int32),
-        active=jnp.broadcast_to((weight > 0).any(axis=1)[:, None], grid),
+        active=jnp.broadcast_to((job.weight > 0).any(axis=1)[:, None], grid),
         dropped=jnp.zeros(grid, bool),
         rounds=jnp.zeros((), jnp.int32),
     )
-    passed = _round(x, y, inside, order, key, net=net, config=config, loss=loss)
+
+
+@partial(jax.jit, static_argnames=("net", "config", "loss"))
+def advance(
+    job: Job,
+    state: Progress,
+    until: jax.Array,
+    *,
+    net: Network,
+    config: TrainConfig,
+    loss: str,
+) -> Progress:
+    """Every member of every task, trained with early stopping up to a round.
+
+    A member trains on all weighted rows but its validation split. Each half of that split stops
+    the training for the other half's out-of-bag predictions, so these are honest; both halves
+    together choose the parameters kept. Minibatches are shared. Stopping at a round and going on
+    from there gives the same as not stopping.
+
+    Parameters
+    ----------
+    until : int32, (), the round to stop before, at most that of the configuration
+    """
+    losses, everywhere = _validation(job, loss), _everywhere(job, net, loss)
+    passed = _round(job, net=net, config=config, loss=loss)
 
     def step(state: Progress) -> Progress:
         params, moments = passed(state)
-        prediction = everywhere(params, x)
+        prediction = everywhere(params)
         found = losses(prediction)
         advanced = state._replace(params=params, moments=moments, rounds=state.rounds + 1)
-        kept = keep_best(advanced, found, prediction, held, config=config)
+        kept = keep_best(advanced, found, prediction, job.held, config=config)
         broken = ~jnp.isfinite(found).all(axis=-1) & state.active
-        return restart(kept, broken, fresh=fresh, moments=optimiser, config=config)
+        return restart(kept, broken, fresh=job.fresh, moments=_optimiser(config), config=config)
 
-    state = jax.lax.while_loop(lambda s: s.active.any() & (s.rounds < config.rounds), step, state)
+    return jax.lax.while_loop(lambda s: s.active.any() & (s.rounds < until), step, state)
+
+
+def finished(state: Progress) -> Fit:
+    """What the training has come to."""
     return Fit(
         params=state.best,
         out_of_bag=state.out_of_bag,
         loss=state.loss,
-        initial=start[..., 0],
+        initial=state.initial,
         restarts=state.restarts,
         dropped=state.dropped | ~jnp.isfinite(state.loss),
-        rounds=state.rounds,
     )
+
+
+def _everywhere(job: Job, net: Network, loss: str) -> Callable[[Params], jax.Array]:
+    """Predictions of all rows, by every member of every task.
+
+    Where the loss leaves their level open, the mean of the weighted rows is 0, so that rows that
+    members predict in turn can be compared.
+    """
+    predict = _over_members(lambda params, rows: apply(net, params, rows))
+
+    def everywhere(params: Params) -> jax.Array:
+        found = predict(params, job.x)
+        if not LOSSES[loss].level_free:
+            return found
+        weight = job.weight[:, None]
+        mean = weighted_mean(jnp.moveaxis(found, 3, 0), weight)
+        return found - jnp.moveaxis(mean, 0, 2)[:, :, None]
+
+    return everywhere
 
 
 def _over_members(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -137,37 +172,31 @@ def _optimiser(config: TrainConfig) -> optax.GradientTransformation:
     )
 
 
-def _validation(
-    each: Callable[..., jax.Array], y: jax.Array, weight: jax.Array, held: jax.Array
-) -> Callable[[jax.Array], jax.Array]:
+def _validation(job: Job, loss: str) -> Callable[[jax.Array], jax.Array]:
     """Validation losses of predictions, (tasks, members, 3): both halves, the first, the second."""
-    halves = jnp.stack([held > 0, held == 1, held == 2], axis=2) * weight[:, None, None]
+    held = jnp.stack([job.held > 0, job.held == 1, job.held == 2], axis=2)
+    halves = held * job.weight[:, None, None]
+    over = jax.vmap(LOSSES[loss].each, in_axes=(None, None, 0))  # the parts of a split
+    over = jax.vmap(jax.vmap(over, in_axes=(0, None, 0)))
 
     def losses(prediction: jax.Array) -> jax.Array:
-        values = jax.vmap(jax.vmap(each, in_axes=(0, None)))(prediction, y)
-        return weighted_mean(values[:, :, None], halves)
+        return weighted_mean(over(prediction + job.offset[:, None, None], job.y, halves), halves)
 
     return losses
 
 
 def _round(
-    x: jax.Array,
-    y: jax.Array,
-    inside: jax.Array,
-    order: jax.Array,
-    key: jax.Array,
-    *,
-    net: Network,
-    config: TrainConfig,
-    loss: str,
+    job: Job, *, net: Network, config: TrainConfig, loss: str
 ) -> Callable[[Progress], tuple[Params, Any]]:
     """One round of minibatches, from a state to new parameters and moments."""
-    optimiser = _optimiser(config)
+    optimiser, each = _optimiser(config), LOSSES[loss].each
+    x, y, order, key = job.x, job.y, job.order, job.key
+    inside = job.weight[:, None] * (job.held == 0)
 
     def objective(
-        params: Params, rows: jax.Array, targets: jax.Array, w: jax.Array, key: Any
+        params: Params, rows: jax.Array, targets: jax.Array, w: jax.Array, added: Any, key: Any
     ) -> Any:
-        return weighted_mean(LOSSES[loss](apply(net, params, rows, key), targets), w)
+        return weighted_mean(each(apply(net, params, rows, key) + added, targets, w), w)
 
     def member(
         params: Params,
@@ -177,17 +206,18 @@ def _round(
         number: Any,
         rows: Any,
         targets: Any,
+        added: Any,
         at: Any,
     ) -> tuple[Params, Any]:
         key, strength = at
         key = jax.random.fold_in(key, number)
-        gradient = jax.grad(objective)(params, rows, targets, w, key)
+        gradient = jax.grad(objective)(params, rows, targets, w, added, key)
         updates, moments = optimiser.update(gradient, moments, params)
         params = jax.tree.map(lambda p, u: p - rate * u, params, updates)
         return (shrunk(net, params, rate * strength) if any(config.sparsity) else params), moments
 
-    over: Callable[..., Any] = jax.vmap(member, in_axes=(0, 0, 0, 0, 0, None, None, None))
-    over = jax.vmap(over, in_axes=(0, 0, 0, 0, None, 0, 0, None))
+    over: Callable[..., Any] = jax.vmap(member, in_axes=(0, 0, 0, 0, 0, None, None, None, None))
+    over = jax.vmap(over, in_axes=(0, 0, 0, 0, None, 0, 0, 0, None))
     numbers = jnp.arange(inside.shape[1])
     low, high = config.sparsity
 
@@ -198,7 +228,7 @@ def _round(
         def step(carry: Any, at: Any) -> Any:
             rows, number = at
             # One gather for all members: a gather of their own would be hoisted into gigabytes.
-            own = (state.rate, inside[:, :, rows], numbers, x[:, rows], y[:, rows])
+            own = (state.rate, inside[:, :, rows], numbers, x[:, rows], y[:, rows], job.offset)
             return over(*carry, *own, (jax.random.fold_in(key, first + number), strength)), None
 
         batches = (order[state.rounds], jnp.arange(config.steps))

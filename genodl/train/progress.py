@@ -73,6 +73,7 @@ class Progress(NamedTuple):
     params: Params
     moments: Any
     best: Params
+    initial: jax.Array
     loss: jax.Array
     halves: jax.Array
     out_of_bag: jax.Array

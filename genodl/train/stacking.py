@@ -20,7 +20,7 @@ def gate(out_of_bag: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
     Parameters
     ----------
     out_of_bag : float, (samples,) or (samples, outputs), f; nan where there is none
-    y : float, of the same shape, the target, centred
+    y : float, of the same shape, the target, centred; nan where it is unknown
     weight : float, (samples,), 0 = leave out
 
     Source
@@ -31,6 +31,7 @@ def gate(out_of_bag: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
     f, target = out_of_bag.reshape(count, -1), y.reshape(count, -1)
     used = (weight > 0) & np.isfinite(f).all(axis=1)
     f, target = f[used].astype(float), target[used].astype(float)
+    f, target = (np.where(np.isfinite(target), v, 0.0) for v in (f, target))
     w = weight[used].astype(float)
     power = float(w @ np.square(f).sum(axis=1))
     if power == 0.0:
@@ -40,17 +41,19 @@ def gate(out_of_bag: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
     return g if _is_real(saved, w) else 0.0
 
 
-def gate_by_loss(out_of_bag: np.ndarray, y: np.ndarray, weight: np.ndarray, *, loss: str) -> float:
-    """1 when the likelihood gains over the mean prediction by 1.64 standard errors, else 0."""
+def gate_by_loss(
+    out_of_bag: np.ndarray, y: np.ndarray, weight: np.ndarray, constant: np.ndarray, *, loss: str
+) -> float:
+    """1 when the likelihood gains over a constant by 1.64 standard errors, else 0."""
     used = (weight > 0) & np.isfinite(out_of_bag).all(axis=1)
     if not used.any():
         return 0.0
-    w, target = weight[used].astype(float), y[used]
-    mean = np.clip(np.average(target, axis=0, weights=w), 1e-6, 1 - 1e-6)
-    flat = np.log(mean) if loss == "cross_entropy" else np.log(mean / (1 - mean))
-    each = LOSSES[loss]
-    null = np.asarray(each(jnp.broadcast_to(jnp.asarray(flat, jnp.float32), target.shape), target))
-    return float(_is_real(null - np.asarray(each(out_of_bag[used], target)), w))
+    each, target = LOSSES[loss].each, jnp.asarray(y[used])
+    w = jnp.asarray(weight[used], jnp.float32)
+    found = jnp.asarray(out_of_bag[used], jnp.float32)
+    null = jnp.broadcast_to(jnp.asarray(constant, jnp.float32), found.shape)
+    saved = np.asarray(each(null, target, w)) - np.asarray(each(found, target, w))
+    return float(_is_real(saved, weight[used].astype(float)))
 
 
 def _is_real(saved: np.ndarray, weight: np.ndarray) -> bool:

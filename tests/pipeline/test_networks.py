@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from genodl.config import DiscoverConfig
 from genodl.pipeline.candidates import Candidates, screen
 from genodl.pipeline.learn import Deep, Linear, Part
-from genodl.pipeline.networks import _inputs, deepen
+from genodl.pipeline.networks import _inputs, _laid_out, deepen
 from genodl.pipeline.study import Study, prepare
 from genodl.values import Cohort
 
@@ -106,6 +106,43 @@ def test_the_halves_of_the_networks_add_up_to_what_all_explain(study, deep):
         total = residual @ (part.values / np.maximum(deep.gate[fold], 1e-9)[:, None])
         networks = part.votes.shape[1]
         assert_allclose(part.halves.sum(0), networks * total, rtol=1e-3, atol=1e-2)
+
+
+SLOW = [pytest.param(m, marks=pytest.mark.slow) for m in ("fusion", "lstm", "gru", "attention")]
+
+
+@pytest.mark.parametrize("model", ["cnn", *SLOW])
+def test_every_model_finds_and_attributes_what_is_planted(study, model):
+    deep = deepened(study, replace(CONFIG, model=model))
+    known = study.targets[0].known
+    assert (deep.gate > 0.3).all()
+    total = sum(part.values.sum(1) for part in deep.network.attribution.values())
+    assert_allclose(total[known], deep.network.prediction[known], atol=0.05)
+    for modality, planted in (("expression", 4), ("protein", 9)):
+        part = deep.network.attribution[modality]
+        assert part.columns[np.abs(part.values).mean(0).argmax()] == planted
+
+
+def test_windows_slide_along_contigs_and_branches_hold_modalities():
+    var = pd.DataFrame({"contig": ["1", "1", "1", "2", "2"]}, index=list("abcde"))
+    obs = pd.DataFrame(index=[f"S{i}" for i in range(SAMPLES)])
+    dosage = RNG.binomial(2, 0.3, (SAMPLES, 5)).astype(np.int8)
+    modalities = {
+        "variants": AnnData(dosage, obs=obs, var=var.assign(pos=range(1, 6), ref="A", alt="C")),
+        "expression": AnnData(LEVEL[:, :3], obs=obs),
+    }
+    samples = obs.assign(response=NOISE)
+    study = prepare(Cohort(modalities, samples), ["response"], [], CONFIG)
+    found = candidates_of(study)
+    # columns 0 to 4 are variants, 5 to 7 genes
+    inputs = np.array([[0, 1, 2, 3, 6], [1, 3, 4, 5, 7]])
+    laid, settings = _laid_out(study, found, inputs, "cnn")
+    assert settings == {"contigs": (3, 2, 2)}
+    assert_array_equal(laid, [[0, 1, 2, 3, -1, 6, -1], [1, -1, -1, 3, 4, 5, 7]])
+    laid, settings = _laid_out(study, found, inputs, "fusion")
+    assert settings == {"modalities": (4, 2)}
+    assert_array_equal(laid, [[0, 1, 2, 3, 6, -1], [1, 3, 4, -1, 5, 7]])
+    assert _laid_out(study, found, inputs, "attention") == (inputs, {})
 
 
 def test_noise_opens_no_gate():

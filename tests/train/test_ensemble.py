@@ -241,3 +241,42 @@ def test_eight_devices_give_what_one_gives(small, tmp_path):
     eight = np.load(tmp_path / "out.npz")
     assert_allclose(eight["oob"], one.out_of_bag, rtol=1e-5, atol=1e-5)
     assert_allclose(eight["losses"], one.losses, rtol=1e-5, atol=1e-5)
+
+
+def drawn(seed, samples=400, inputs=6):
+    """Two tasks of rows whose first input says something."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((2, samples, inputs)).astype("f4")
+    return x, 1.5 * x[:, :, 0], np.ones((2, samples), "f4"), rng
+
+
+@pytest.mark.parametrize("loss", ["survival", "ordinal", "negative_binomial"])
+def test_every_kind_of_phenotype_is_learnt_and_noise_is_gated(loss):
+    x, level, weight, rng = drawn(11)
+    level[1] = 0.0  # the second task is noise
+    if loss == "survival":
+        time, censored = rng.exponential(np.exp(-level)), rng.exponential(1.0, level.shape)
+        y = np.stack([np.minimum(time, censored), time <= censored], axis=2)
+    elif loss == "ordinal":
+        y = np.eye(4)[np.digitize(level + rng.logistic(size=level.shape), [-1, 0.5, 2])]
+    else:
+        y = rng.poisson(np.exp(np.log(60) + 0.3 * level) * rng.gamma(4.0, 0.25, level.shape))
+    config = TrainConfig(rounds=30, steps=4, batch=100)
+    found = fit_ensemble("linear", {}, x, y, weight, members=5, seed=3, config=config, loss=loss)
+    first = found.out_of_bag if found.out_of_bag.ndim == 2 else found.out_of_bag[:, :, 0]
+    assert np.corrcoef(first[0], level[0])[0, 1] > 0.8
+    assert (found.gate > 0).tolist() == [True, False]
+    assert predict(found, x).shape == found.out_of_bag.shape
+
+
+def test_columns_that_are_unknown_here_and_there_are_learnt_from_the_rest():
+    x, level, weight, rng = drawn(12)
+    y = np.stack([level, -level], axis=2) + 0.3 * rng.standard_normal((*level.shape, 2))
+    y[:, ::2, 1] = np.nan
+    config = TrainConfig(rounds=30, steps=4, batch=100)
+    found = fit_ensemble("linear", {}, x, y, weight, members=5, seed=3, config=config)
+    for column, sign in ((0, 1), (1, -1)):
+        assert np.corrcoef(found.out_of_bag[0, :, column], sign * level[0])[0, 1] > 0.9
+    y[0, 5] = np.nan
+    with pytest.raises(InputError, match="y is not finite in task 0, sample 5"):
+        fit_ensemble("linear", {}, x, y, weight, members=5, seed=3, config=config)

@@ -16,7 +16,16 @@ from genodl.models.tabular import slots
 
 INPUTS, GENES = 12, 4
 MEMBERSHIP = np.kron(np.eye(GENES, dtype=bool), np.ones((INPUTS // GENES, 1), bool))
-SETTINGS = {"pathway": {"membership": MEMBERSHIP}}
+SETTINGS = {
+    "pathway": {"membership": MEMBERSHIP},
+    "cnn": {"contigs": (5, 7)},
+    "lstm": {"contigs": (5, 7)},
+    "gru": {"contigs": (5, 7)},
+    "fusion": {"modalities": (8, 4)},
+}
+
+LONG = ("lstm", "gru", "attention", "fusion")  # to compile
+SOME_SLOW = [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in MODELS]
 
 
 def trained_a_little(name, outputs=1, seed=0):
@@ -50,7 +59,7 @@ def test_an_untrained_model_predicts_zero(name):
     assert_allclose(model(rows(4)), 0.0)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", SOME_SLOW)
 def test_gradients_are_finite_in_inputs_and_parameters_even_at_zero(name):
     graph, params, rest = nnx.split(trained_a_little(name), nnx.Param, ...)
 
@@ -63,7 +72,7 @@ def test_gradients_are_finite_in_inputs_and_parameters_even_at_zero(name):
         assert any(bool(jnp.abs(leaf).max() > 0) for leaf in jax.tree.leaves(found))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", SOME_SLOW)
 def test_ten_samples_are_overfitted(name):
     graph, params, rest = nnx.split(
         build(name, SETTINGS.get(name, {}), INPUTS, 1, seed=0), nnx.Param, ...
@@ -84,7 +93,7 @@ def test_ten_samples_are_overfitted(name):
     assert float(loss(params)) < 0.01 * float(jnp.var(y))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", SOME_SLOW)
 def test_the_same_seed_gives_the_same_parameters(name):
     one, same, other = (
         jax.tree.leaves(nnx.state(build(name, SETTINGS.get(name, {}), INPUTS, 1, seed=s)))
@@ -95,14 +104,24 @@ def test_the_same_seed_gives_the_same_parameters(name):
         assert any(bool((a != b).any()) for a, b in zip(one, other, strict=True))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", SOME_SLOW)
 def test_shrinking_by_a_large_amount_leaves_no_input_a_part(name):
     model = trained_a_little(name)
     model.shrink(jnp.asarray(100.0))
     assert_allclose(model(rows(5)), np.broadcast_to(model(rows(5))[:1], (5, 1)), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["mlp", "pathway"])
+@pytest.mark.parametrize("name", SOME_SLOW)
+def test_half_precision_is_close_to_single(name):
+    model, x = trained_a_little(name), rows(16)
+    graph, params, rest = nnx.split(model, nnx.Param, ...)
+    half = nnx.merge(graph, jax.tree.map(lambda a: a.astype(jnp.bfloat16), params), rest)
+    found = half(x.astype(jnp.bfloat16)).astype(jnp.float32)
+    # eight bits of mantissa, a few roundings deep
+    assert_allclose(found, model(x), atol=0.03 * float(jnp.abs(model(x)).max()))
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "linear"])
 def test_dropout_acts_only_with_a_key(name):
     settings = SETTINGS.get(name, {}) | {"dropout": 0.5}
     model, x = build(name, settings, INPUTS, 1, seed=0), rows(4)

@@ -1,0 +1,117 @@
+"""Training that goes on where it was stopped: states on disk, and a signal that asks to stop."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from genodl.errors import InputError
+from genodl.models.network import Network, model_name, settings_of
+from genodl.train.folder import read, write
+from genodl.train.progress import Progress, TrainConfig
+
+logger = logging.getLogger(__name__)
+STOPPED = 75  # exit status of a run that was asked to stop and can go on: EX_TEMPFAIL
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Where the states of a training run are kept.
+
+    Attributes
+    ----------
+    path : a folder of the run's own
+    every : rounds between two states
+    """
+
+    path: Path
+    every: int = 10
+
+    def load(self, name: str, key: str, begun: Progress) -> Progress:
+        """The state kept under a name, else the one before training.
+
+        Parameters
+        ----------
+        key : fingerprint of the run
+        begun : the state before training; its tasks may end with ones that only fill a chunk
+
+        Raises
+        ------
+        InputError : the state is damaged, or of other data or another configuration
+        """
+        place = self.path / name
+        if not place.exists():
+            return begun
+        content, arrays = read(place)
+        if content["key"] != key:
+            raise InputError(
+                "the state is of other data or another configuration",
+                where=str(place),
+                mend="go on with what it was begun with, or name another folder",
+            )
+        leaves, shape = jax.tree.flatten(begun)
+        kept = [_over(leaf, arrays[str(i)]) for i, leaf in enumerate(leaves)]
+        found: Progress = jax.tree.unflatten(shape, kept)
+        logger.info("%s: going on after round %d", place, int(found.rounds))
+        return found
+
+    def save(self, name: str, key: str, state: Progress, *, tasks: int) -> None:
+        """Keep the state of the first tasks, and clear away what a killed run left half written."""
+        for half in self.path.glob(f".{name}.*"):
+            shutil.rmtree(half, ignore_errors=True)
+        leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
+        arrays = {str(i): a[:tasks] if a.ndim else a for i, a in enumerate(leaves)}
+        write(self.path / name, arrays, {"key": key})
+
+
+def fingerprint(arrays: Any, *, net: Network, config: TrainConfig, loss: str) -> str:
+    """SHA-256 of everything that decides what a training run gives."""
+    told = hashlib.sha256()
+    settings = {k: v for k, v in settings_of(net).items() if not isinstance(v, np.ndarray)}
+    described = {
+        "model": model_name(net.name),
+        "settings": settings,
+        "shape": [net.inputs, net.outputs],
+        "config": {k: v for k, v in asdict(config).items() if k != "memory"},
+        "loss": loss,
+    }
+    told.update(json.dumps(described, sort_keys=True).encode())
+    fixed = [v for _, v in sorted(settings_of(net).items()) if isinstance(v, np.ndarray)]
+    for leaf in [*fixed, *jax.tree.leaves(arrays)]:
+        array = np.ascontiguousarray(leaf)
+        told.update(f"{array.shape}{array.dtype.str}".encode())
+        told.update(array.tobytes())
+    return told.hexdigest()
+
+
+@contextmanager
+def stoppable() -> Iterator[threading.Event]:
+    """An event that is set when the process is asked to terminate, in place of ending it."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _over(begun: jax.Array, kept: np.ndarray) -> Any:
+    """The leaf before training, its first tasks as they were kept."""
+    if not kept.ndim:
+        return kept.astype(begun.dtype)
+    return np.concatenate([kept, np.asarray(begun)[len(kept) :]])
