@@ -37,26 +37,31 @@ def trained_a_little(name, outputs=1, seed=0):
     return nnx.merge(graph, moved, rest)
 
 
+def compiled(model):
+    """The model as one program: op by op an attention takes long to compile."""
+    return jax.jit(lambda x: model(x))
+
+
 def rows(count, seed=1):
     return jax.random.normal(jax.random.key(seed), (count, INPUTS))
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_rows_do_not_see_each_other(name):
-    model, x = trained_a_little(name), rows(8)
+    model, x = compiled(trained_a_little(name)), rows(8)
     assert_allclose(model(x)[:1], model(x[:1]), rtol=1e-5, atol=1e-6)
     assert_allclose(model(x[::-1]), model(x)[::-1], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_predictions_have_a_column_an_output(name):
-    assert trained_a_little(name, outputs=3)(rows(5)).shape == (5, 3)
+    assert compiled(trained_a_little(name, outputs=3))(rows(5)).shape == (5, 3)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_an_untrained_model_predicts_zero(name):
     model = build(name, SETTINGS.get(name, {}), INPUTS, 2, seed=0)
-    assert_allclose(model(rows(4)), 0.0)
+    assert_allclose(compiled(model)(rows(4)), 0.0)
 
 
 @pytest.mark.parametrize("name", SOME_SLOW)

@@ -29,17 +29,22 @@ def moved(name, settings, inputs=12, outputs=1, seed=0):
     return model
 
 
+def compiled(model):
+    """The model as one program: op by op it takes long to compile."""
+    return jax.jit(lambda x: model(x))
+
+
 def rows(count, width=12, seed=1):
     return jax.random.normal(jax.random.key(seed), (count, width))
 
 
 @pytest.mark.parametrize("name", ["cnn", "lstm", "gru"])
 def test_contigs_do_not_see_each_other(name):
-    model, x, y = moved(name, {"contigs": CONTIGS}), rows(6), rows(6, seed=2)
+    model, x, y = compiled(moved(name, {"contigs": CONTIGS})), rows(6), rows(6, seed=2)
     first, second = (jnp.arange(12) < 5), (jnp.arange(12) >= 5)
     crossed = model(jnp.where(first, x, y)) + model(jnp.where(second, x, y))
     assert_allclose(crossed, model(x) + model(y), rtol=1e-4, atol=1e-5)
-    single, one = moved(name, {}), jnp.where(first, x, y)
+    single, one = compiled(moved(name, {})), jnp.where(first, x, y)
     assert not np.allclose(single(one) + single(jnp.where(second, x, y)), single(x) + single(y))
 
 
@@ -87,13 +92,14 @@ def test_the_order_of_a_set_does_not_matter():
     for name in ("gain", "identity"):
         getattr(turned, name)[...] = getattr(model, name)[...][order]
     turned.value[...] = model.value[...][:, order]
-    assert_allclose(turned(x[:, order]), model(x), rtol=1e-4, atol=1e-5)
-    assert not np.allclose(model(x[:, order]), model(x))
+    one, other = compiled(model), compiled(turned)
+    assert_allclose(other(x[:, order]), one(x), rtol=1e-4, atol=1e-5)
+    assert not np.allclose(one(x[:, order]), one(x))
 
 
 @pytest.mark.parametrize("name", ["cnn", "lstm", "gru", "attention"])
 def test_what_was_not_called_is_told_from_what_is_zero(name):
-    model = moved(name, {"missing": True}, inputs=12)
+    model = compiled(moved(name, {"missing": True}, inputs=12))
     called = jnp.concatenate([rows(4, 6).at[:, 2].set(0.0), jnp.zeros((4, 6))], axis=1)
     unknown = called.at[:, 6 + 2].set(1.0)
     assert float(jnp.abs(model(unknown) - model(called)).min()) > 1e-4
