@@ -124,7 +124,7 @@ def test_an_equinox_model_is_complete():
 
 def test_the_examples_of_the_readme_run():
     text = (Path(__file__).resolve().parents[2] / "README.md").read_text()
-    section = text.split("### Attribute a model of your own")[1].split("\n## ")[0]
+    section = text.split("### Attribute a model of your own")[1].split("\n##")[0]
     genes, ids = [f"gene{i}" for i in range(50)], [f"sample{i}" for i in range(6)]
     known = {"x": drawn(6, 50), "weights": drawn(50) / 7, "residual": drawn(6)}
     known |= {"genes": genes, "ids": ids, "jnp": jnp}

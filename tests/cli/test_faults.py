@@ -226,7 +226,6 @@ def test_a_failed_run_makes_no_folder(fail, cohort, tmp_path):
         ({"seed": -1}, "option seed: is -1"),
         ({"model": "mpl"}, "no model named 'mpl'; use one of auto, linear, mlp"),
         ({"model": "pathway"}, "its branches are genes, and none are given"),
-        ({"model": "cnn"}, "'cnn' yet"),
         ({"kind": "survival"}, "give --survival TIME,EVENT"),
         ({"kind": "ordinal"}, "'ordinal'"),
         ({"genes": "genes.tsv"}, "genes.tsv: no such file"),

@@ -137,3 +137,17 @@ def test_a_run_killed_at_any_moment_ends_with_the_same_bits(tmp_path):
         assert begun(tmp_path).wait() == 0
     checked(tmp_path)
     assert [p.name for p in (tmp_path / "states").iterdir()] == ["tasks-0-2"]
+
+
+@pytest.mark.slow
+def test_the_example_of_the_readme_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    section = text.split("### Train networks of your own")[1]
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2, 200, 500)).astype("f4")
+    y = np.stack([rng.exponential(np.exp(-x[:, :, 0])), np.ones((2, 200))], axis=2)
+    known = {"x": x, "y": y, "weight": np.ones((2, 200))}
+    exec(section.split("```python\n")[1].split("```")[0], known)
+    assert known["predict"](known["ensemble"], x).shape == (2, 200)
+    assert (tmp_path / "states" / "tasks-0-2").is_dir()
