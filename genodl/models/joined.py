@@ -11,8 +11,8 @@ import numpy as np
 from flax import nnx
 
 from genodl.errors import InputError
-from genodl.models.sequence import check_positive, markers_of
-from genodl.models.tabular import SPREAD, ZERO, check_dropout, drop, soften
+from genodl.models.sequence import markers_of
+from genodl.models.tabular import SPREAD, ZERO, check_dropout, check_positive, drop, soften
 
 ABSENT = 7  # stream of random numbers that drops modalities
 

@@ -16,7 +16,7 @@ import numpy as np
 from flax import nnx
 
 from genodl.errors import InputError
-from genodl.models.tabular import Structure, check_dropout, drop, slots, soften
+from genodl.models.tabular import Structure, check_dropout, check_positive, drop, slots, soften
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,10 +201,3 @@ def _contigs(lengths: Sequence[int], markers: int) -> np.ndarray:
             mend="give the markers of each contig, in the order of the inputs",
         )
     return np.repeat(np.eye(len(lengths), dtype=bool), lengths, axis=0)
-
-
-def check_positive(**settings: int) -> None:
-    """Refuse a setting below 1."""
-    for name, value in settings.items():
-        if value < 1:
-            raise InputError(f"{name} is {value}", where=f"[model] {name}", mend="give 1 or more")

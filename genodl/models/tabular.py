@@ -73,10 +73,7 @@ class PathwayConfig:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.hidden < 1:
-            raise InputError(
-                f"hidden is {self.hidden}", where="[model] hidden", mend="give 1 or more"
-            )
+        check_positive(hidden=self.hidden)
         check_dropout(self.dropout)
 
 
@@ -212,3 +209,10 @@ def check_dropout(rate: float, *, name: str = "dropout") -> None:
         raise InputError(
             f"{name} is {rate}", where=f"[model] {name}", mend="give a share from 0 to below 1"
         )
+
+
+def check_positive(**settings: int) -> None:
+    """Refuse a setting below 1."""
+    for name, value in settings.items():
+        if value < 1:
+            raise InputError(f"{name} is {value}", where=f"[model] {name}", mend="give 1 or more")

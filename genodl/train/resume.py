@@ -55,7 +55,7 @@ class Resume:
         if not place.exists():
             return begun
         content, arrays = read(place)
-        if content["key"] != key:
+        if content.get("key") != key:
             raise InputError(
                 "the state is of other data or another configuration",
                 where=str(place),
