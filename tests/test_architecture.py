@@ -14,7 +14,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "genodl"
 
 _VALUES = {"errors", "values"}
-_METHOD = {"io", "cohort", "screen", "models", "train", "attribute", "rank", "report"}
+_METHOD = {"io", "cohort", "screen", "models", "train", "score", "attribute", "rank", "report"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "values": {"errors"},
@@ -24,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "screen": _VALUES | {"cohort"},
     "models": _VALUES,
     "train": _VALUES | {"models"},
+    "score": _VALUES | {"cohort", "screen", "models", "train"},
     "attribute": _VALUES,
     "rank": _VALUES | {"cohort", "screen", "attribute"},
     "report": _VALUES,

@@ -252,6 +252,49 @@ def report(directory: options.Directory) -> None:
 
 
 @app.command()
+def predict(
+    directory: options.Directory,
+    variants: options.Variants = None,
+    expression: options.Expression = None,
+    features: options.Features = None,
+    samples: options.NewSamples = None,
+    phenotype: options.Phenotype = None,
+    out: options.TableOut = None,
+    matches: options.Matches = None,
+) -> None:
+    """Score new samples with a finished run: a row each, to --out or stdout."""
+    from genodl.cli.inputs import named_paths
+    from genodl.cli.score import predict as score
+
+    try:
+        score(
+            directory,
+            out,
+            samples=samples,
+            variants=variants or [],
+            expression=expression,
+            features=named_paths(features or []),
+            phenotypes=phenotype or [],
+            matches=matches,
+        )
+    except BrokenPipeError:
+        _leave_pipe()
+
+
+@app.command()
+def export(
+    directory: options.Directory,
+    out: options.Program,
+    format: options.Format = "stablehlo",
+    phenotype: options.Phenotype = None,
+) -> None:
+    """Write the model of a finished run as a program that other runtimes read."""
+    from genodl.cli.score import export as write
+
+    _say(*write(directory, out, format=format, phenotypes=phenotype or []))
+
+
+@app.command()
 def doctor() -> None:
     """Say which versions and devices are there, and whether they work."""
     from genodl.cli.doctor import examine

@@ -48,6 +48,13 @@ Null = Annotated[
 RunSeed = Annotated[int | None, Option("--seed", help="Seed of everything random [default: 0].")]
 Config = Annotated[Path | None, Option(help="Settings as TOML; options win over them.")]
 
+Matches = Annotated[Path | None, Option("--matches", help="File: a row a marker of the model.")]
+NewSamples = Annotated[
+    Path | None,
+    Option("--samples", help="Sample table with the model's covariates [default: no covariates]."),
+]
+Program = Annotated[Path, Option("--out", help="File of the program; .json is added beside it.")]
+Format = Annotated[str, Option("--format", help="stablehlo or onnx.")]
 TableOut = Annotated[Path | None, Option("--out", help="File of the table [default: stdout].")]
 LinearKind = Annotated[str, Option("--kind", help="auto, quantitative or binary.")]
 MaxP = Annotated[float, Option("--max-p", help="Leave out rows with a greater p-value.")]

@@ -50,7 +50,7 @@ def scan(
         names = read_names(list(phenotypes), known=known)
     with placed(f"{samples}, --covariates"):
         columns = read_names(list(covariates), known=known) if covariates else []
-    with _sink(out) as sink, placed(str(samples), starts=("phenotype ", "covariate ")):
+    with written(out) as sink, placed(str(samples), starts=("phenotype ", "covariate ")):
         said = linear_scan(
             sink,
             table=table,
@@ -67,7 +67,7 @@ def scan(
 
 
 @contextmanager
-def _sink(out: Path | None) -> Iterator[IO[bytes]]:
+def written(out: Path | None) -> Iterator[IO[bytes]]:
     """stdout, or a file that takes its name only once it is complete."""
     if out is None:
         yield sys.stdout.buffer

@@ -56,7 +56,7 @@ def phenotype(
     column = _column(samples, name, where=where)
     # classes asked for may be labels such as 1, 2 and X
     labelled = kind == "multiclass" and not pd.api.types.is_numeric_dtype(column)
-    numbers = None if labelled else _numbers(column, where=where)
+    numbers = None if labelled else numbers_of(column, where=where)
     known = column.notna().to_numpy()
     if known.sum() < SMALLEST_COHORT:
         raise InputError(
@@ -110,7 +110,7 @@ def covariates(
     for name in names:
         where = f"covariate {name!r}"
         column = _column(samples, name, where=where)
-        numbers = _numbers(column, where=where)
+        numbers = numbers_of(column, where=where)
         block = _one_hot(column) if numbers is None else _standardised(numbers, name=name)
         blocks.append(block)
         losses += _covariate_losses(column, block, numeric=numbers is not None)
@@ -143,8 +143,8 @@ def _column(samples: pd.DataFrame, name: str, *, where: str) -> pd.Series:
     return samples[name]
 
 
-def _numbers(column: pd.Series, *, where: str) -> np.ndarray | None:
-    """float64, (samples,), nan = missing; None where the column holds labels."""
+def numbers_of(column: pd.Series, *, where: str) -> np.ndarray | None:
+    """A column as float64, (samples,), nan = missing; None where it holds labels."""
     if pd.api.types.is_bool_dtype(column):
         return None
     known = column.notna().to_numpy()
@@ -240,9 +240,14 @@ def _standardised(numbers: np.ndarray, *, name: str) -> pd.DataFrame:
     return pd.DataFrame(block, index=range(len(numbers)))
 
 
+def text_of(column: pd.Series) -> pd.Series:
+    """The labels of a column; missing ones are a level of their own."""
+    return column.astype(object).where(column.notna(), "missing").astype(str)
+
+
 def _one_hot(column: pd.Series) -> pd.DataFrame:
     """Indicators of the levels of a text covariate, the most frequent level left out."""
-    labels = column.astype(object).where(column.notna(), "missing").astype(str)
+    labels = text_of(column)
     levels = list(
         labels.value_counts(sort=False)
         .sort_index()

@@ -182,6 +182,32 @@ def principal_components(
     return _signed(vectors) * np.sqrt(len(relationship))
 
 
+def loadings(dosage: np.ndarray, components: np.ndarray) -> np.ndarray:
+    """What a unit of each variant's dosage, less its mean, adds to each principal component.
+
+    A new sample's component is the sum over the variants. Components of few samples draw new
+    samples towards the centre.
+
+    Parameters
+    ----------
+    dosage : int8 or float, (samples, variants), those the components were made of
+    components : float64, (samples, k), of `principal_components`
+
+    Returns
+    -------
+    float32, (variants, k)
+    """
+    parts = []
+    for block in _blocks(dosage):
+        scaled = _unit(block)
+        spread = np.sqrt(_variance(block) * len(block))
+        unit = np.divide(1, spread, out=np.zeros_like(spread), where=spread > 0)
+        parts.append((unit[:, None] * (scaled.T @ components), scaled))
+    total = sum(scaled @ (scaled.T @ components) for _, scaled in parts)
+    size = np.square(components).sum(0) / np.maximum((components * total).sum(0), 1e-12)
+    return np.concatenate([part * size for part, _ in parts]).astype(np.float32)
+
+
 def _leading(matrix: np.ndarray, k: int, *, seed: int) -> np.ndarray:
     """The k leading eigenvectors, (samples, k), of a symmetric matrix."""
     samples = len(matrix)

@@ -24,10 +24,12 @@ class Background(NamedTuple):
     by_contig : float32, (places, contigs), the part of each contig in the prediction of a place by
         the fit of the fold that held it out
     inner : float32, (places, folds), of the training rows by fits that left them out
+    weights : float32, (places, folds), of the samples in the fit of each fold, see `RidgeFit`
     """
 
     by_contig: np.ndarray
     inner: np.ndarray
+    weights: np.ndarray
 
 
 def backgrounds(study: Study) -> list[Background] | None:
@@ -43,7 +45,10 @@ def backgrounds(study: Study) -> list[Background] | None:
         found = ridge(kernel[np.ix_(known, known)], residual[mine], fold=fold, inner=groups)
         weights[mine], inner[mine] = found.weights, found.inner
     parts = _by_contig(study, weights)
-    return [Background(parts[:, :, t], inner[:, :, t]) for t in range(len(study.targets))]
+    return [
+        Background(parts[:, :, t], inner[:, :, t], weights[:, :, t])
+        for t in range(len(study.targets))
+    ]
 
 
 def stacked(study: Study, number: int, linear: Linear, background: Background) -> Linear:
@@ -62,6 +67,7 @@ def stacked(study: Study, number: int, linear: Linear, background: Background) -
         inner=(linear.inner * path + background.inner * behind).astype(np.float32),
         background=by_contig,
         share=path,
+        behind=(background.weights * behind).astype(np.float32),
     )
 
 

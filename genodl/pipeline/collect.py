@@ -10,12 +10,14 @@ import pandas as pd
 
 from genodl import __version__, provenance
 from genodl.config import DiscoverConfig, as_dict
+from genodl.pipeline.candidates import Candidates
 from genodl.pipeline.found import Found
 from genodl.pipeline.genelevel import GeneLevel
 from genodl.pipeline.interact import Panel
 from genodl.pipeline.interactions import interactions
 from genodl.pipeline.learn import Deep, Linear
 from genodl.pipeline.predict import assessed, predictions
+from genodl.pipeline.scoring import scorer
 from genodl.pipeline.study import Study
 from genodl.rank.calibration import inflation, self_check
 from genodl.rank.resemblance import Kin
@@ -26,6 +28,7 @@ def brought_together(
     study: Study,
     config: DiscoverConfig,
     covariates: Sequence[str],
+    candidates: list[Candidates],
     ranked: list[tuple[pd.DataFrame, pd.DataFrame]],
     scanned: Panel,
     joint: list[Linear],
@@ -58,6 +61,7 @@ def brought_together(
             "interactions": interactions(study, scanned, joint, deeps, among, config),
             **(level.tables(len(real)) if level else {}),
         },
+        scorer=scorer(study, candidates, scanned, joint, deeps, covariates, config),
     )
 
 

@@ -141,7 +141,7 @@ def discover(
         each = zip(joint, deeps, level.tests, strict=True)
         deeps = [with_branches(study, i, *parts) for i, parts in enumerate(each)]
     return brought_together(
-        study, config, covariates, ranked, scanned, joint, deeps, level, steady, among
+        study, config, covariates, candidates, ranked, scanned, joint, deeps, level, steady, among
     )
 
 

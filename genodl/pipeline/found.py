@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,10 @@ from genodl import provenance
 from genodl.errors import InputError
 from genodl.report import render
 
+if TYPE_CHECKING:
+    from genodl.score import Scorer
+
+SCORER = "scorer"  # in the folder of the models
 DISK_FAULTS = (
     *(errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO),
     *(errno.ENAMETOOLONG, errno.ENOSPC, errno.EPERM, errno.EROFS),
@@ -47,6 +51,7 @@ class Found:
     run : provenance
     ensembles : phenotype -> trained networks, None where none were trained
     extras : further tables by the name of their file, such as "interactions"
+    scorer : what was learnt as a function of new samples, see `genodl.score`
     """
 
     markers: pd.DataFrame
@@ -57,6 +62,7 @@ class Found:
     run: dict[str, Any]
     ensembles: dict[str, Any] = field(default_factory=dict)
     extras: dict[str, pd.DataFrame] = field(default_factory=dict)
+    scorer: Scorer | None = None
 
     @property
     def interactions(self) -> pd.DataFrame:
@@ -126,6 +132,10 @@ class Found:
                 index[name] = stem = f"{number:04d}"
                 save(ensemble, folder / stem, extra={"phenotype": name})
         _write_json(folder / "index.json", index)
+        if self.scorer is not None:
+            from genodl.score import save as save_scorer
+
+            save_scorer(self.scorer, folder / SCORER)
 
 
 def writable(out: str | Path) -> Path:

@@ -10,7 +10,7 @@ import numpy as np
 from genodl.cohort.presence import VARIANTS
 from genodl.cohort.structure import prune
 from genodl.config import DiscoverConfig
-from genodl.pipeline.learn import Attributed, Linear, Part, Proposal
+from genodl.pipeline.learn import Attributed, Linear, Part, Proposal, Term
 from genodl.pipeline.partners import carried, partners
 from genodl.pipeline.study import Study
 from genodl.screen.pairs import count, shortlist
@@ -118,6 +118,7 @@ def interact(
     inner = np.zeros((places, folds), np.float32)
     views = np.zeros((places, folds, study.folded.inner.max() + 1), np.float32)
     proposals: list[Proposal] = []
+    learnt: list[Term] = []
     shares: dict[int, np.ndarray] = {}
     if not scanned.markers:
         return Part(prediction, inner, {})
@@ -132,15 +133,19 @@ def interact(
         if not used:
             continue
         x = np.stack([scanned.values[:, list(factors)].prod(1) for factors in used], axis=1)
-        x = x - x[train].mean(0)
+        centre = x[train].mean(0)
+        x = x - centre
         weighed = _weighed(x, response, train, study.folded.inner[k])
         inner[train, k] = weighed.inner
         views[train, k] = weighed.views.T
         terms = x * weighed.coefficients.astype(np.float32) * (fold == k)[:, None]
         prediction += terms.sum(1)
         for place in np.flatnonzero(weighed.coefficients):
+            coefficient = float(weighed.coefficients[place])
+            learnt.append(Term(k, used[place], coefficient, float(centre[place])))
             _share(shares, [c for c in used[place] if c < scanned.markers], terms[:, place])
-    return Part(prediction, inner, _by_modality(scanned, shares), tuple(proposals), views)
+    spread = _by_modality(scanned, shares)
+    return Part(prediction, inner, spread, tuple(proposals), views, tuple(learnt))
 
 
 class _Scan(NamedTuple):

@@ -32,6 +32,8 @@ class Linear(NamedTuple):
     share : float64, (folds,), weight of the sparse path beside the background
     views : float32, (places, folds, groups), of the training rows by the sparse path that left out
         an inner group; None where nothing was fitted
+    behind : float32, (places, folds), what the background of each fold weighs the samples by: the
+        mean over the variants of their products with another gives its prediction
     """
 
     selected: np.ndarray
@@ -41,6 +43,7 @@ class Linear(NamedTuple):
     background: np.ndarray | None = None
     share: np.ndarray | None = None
     views: np.ndarray | None = None
+    behind: np.ndarray | None = None
 
 
 class Attributed(NamedTuple):
@@ -80,6 +83,22 @@ class Proposal(NamedTuple):
     z: float
 
 
+class Term(NamedTuple):
+    """A product in the prediction of one fold.
+
+    Attributes
+    ----------
+    fold : the fold that was held out
+    columns : of the panel, two or three
+    coefficient, centre : the prediction is the coefficient times the product less its centre
+    """
+
+    fold: int
+    columns: tuple[int, ...]
+    coefficient: float
+    centre: float
+
+
 class Part(NamedTuple):
     """What a stage beyond the sparse path adds for one target.
 
@@ -90,6 +109,7 @@ class Part(NamedTuple):
     attribution : of each modality; one is absent where nothing is attributed to it
     proposals : products that were proposed, of the products' part
     views : float32, (places, folds, groups), see `Linear`
+    terms : the products that have a say, of the products' part
     """
 
     prediction: np.ndarray
@@ -97,6 +117,7 @@ class Part(NamedTuple):
     attribution: dict[str, Attributed]
     proposals: tuple[Proposal, ...] = ()
     views: np.ndarray | None = None
+    terms: tuple[Term, ...] = ()
 
 
 class Deep(NamedTuple):
@@ -107,12 +128,15 @@ class Deep(NamedTuple):
     products, network : the parts; the network's is gated
     gate : float64, (folds,), stacking weight of the network, 0 where it adds nothing
     ensemble : the trained networks, None where none were asked for
+    inputs : int, (tasks, inputs), candidates that each network sees, -1 = none; None where the
+        networks have branches of genes
     """
 
     products: Part
     network: Part
     gate: np.ndarray
     ensemble: Ensemble | None
+    inputs: np.ndarray | None = None
 
 
 def sparse(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
+import pandas as pd
 from anndata import AnnData
 
 from genodl.cohort.join import join
@@ -22,7 +23,7 @@ RESERVED = ("variants", "expression")
 
 def read_cohort(
     *,
-    samples: AnyPath,
+    samples: AnyPath | None = None,
     variants: AnyPath | Sequence[AnyPath] | None = None,
     expression: AnyPath | None = None,
     features: Mapping[str, AnyPath] | None = None,
@@ -33,7 +34,8 @@ def read_cohort(
 
     Parameters
     ----------
-    samples : delimited table, one row a sample, the sample id in the first column
+    samples : delimited table, one row a sample, the sample id in the first column; None for all
+        samples of the modalities, of which nothing else is known
     variants : VCF, BCF, PLINK or a store of genodl, or several such files of the same samples
     expression : AnnData (.h5ad) or a delimited matrix, samples in rows
     features : name -> path of further modalities, read as expression is
@@ -45,15 +47,21 @@ def read_cohort(
     """
     files = _files(variants, expression, features or {})
     # a long read should not end in the absence of the next file
-    for path in (samples, *(path for paths in files.values() for path in paths)):
+    for path in (
+        *([samples] if samples else []),
+        *(path for paths in files.values() for path in paths),
+    ):
         if not Path(path).exists():
             raise InputError("no such file", where=str(path), mend="check the path")
-    table = read_samples(Path(samples))
+    table = read_samples(Path(samples)) if samples else None
     modalities: dict[str, AnnData] = {}
     for name, paths in files.items():
         modalities[name] = _read(name, paths)
     listed = [f"{name} {', '.join(map(str, paths))}" for name, paths in files.items()]
-    with placed("; ".join([*listed, f"samples {samples}"])):
+    if table is None:
+        names = [name for modality in modalities.values() for name in modality.obs_names]
+        table = pd.DataFrame(index=list(dict.fromkeys(map(str, names))))
+    with placed("; ".join([*listed, *([f"samples {samples}"] if samples else [])])):
         return join(modalities, table)
 
 

@@ -72,7 +72,7 @@ def deepen(
     explained = explained._replace(attribution=explained.attribution * share[:, :, None])
     spread = _by_modality(candidates, inputs, explained, gates > 0)
     predicted = (explained.prediction * share).reshape(folds, groups, -1).sum(1).reshape(-1)
-    return Deep(products, Part(predicted, empty.inner, spread), gates, ensemble)
+    return Deep(products, Part(predicted, empty.inner, spread), gates, ensemble, inputs)
 
 
 def _laid_out(

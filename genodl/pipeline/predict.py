@@ -100,14 +100,13 @@ def _of_target(study: Study, target: Target, linear: Linear, deep: Deep) -> pd.D
         found = {"covariates": expected, "linear": expected + straight, "deep": expected + more}
         observed = target.values
     else:
-        inner = linear.inner
-        added = inner + deep.products.inner + deep.network.inner
+        slopes = _slopes(target, target.survival, linear.inner, folded.fold)
         fold, hazard = folded.fold, target.survival.log_hazard
         expected = hazard[places, fold]
         found = {
             "covariates": expected,
-            "linear": expected + straight * _slopes(target, target.survival, inner, fold)[fold],
-            "deep": expected + more * _slopes(target, target.survival, added, fold)[fold],
+            "linear": expected + straight * slopes[fold],
+            "deep": expected + more * slopes_of(target, linear, deep, fold)[fold],
         }
         observed = target.survival.time
     table = {
@@ -122,6 +121,14 @@ def _of_target(study: Study, target: Target, linear: Linear, deep: Deep) -> pd.D
     if target.survival is not None:
         table["event"] = target.values[known]
     return pd.DataFrame(table)
+
+
+def slopes_of(target: Target, linear: Linear, deep: Deep, fold: np.ndarray) -> np.ndarray:
+    """A unit of the predicted residual in the unit of the prediction, (folds,)."""
+    if target.survival is None:
+        return np.ones(len(deep.gate))
+    added = linear.inner + deep.products.inner + deep.network.inner
+    return _slopes(target, target.survival, added, fold)
 
 
 def _slopes(target: Target, survival: Survival, inner: np.ndarray, fold: np.ndarray) -> np.ndarray:

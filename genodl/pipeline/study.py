@@ -15,7 +15,7 @@ from genodl.cohort.normalise import phenotype as read_phenotype
 from genodl.cohort.presence import VARIANTS
 from genodl.cohort.qc import filter_markers
 from genodl.cohort.split import folds as assign_folds
-from genodl.cohort.structure import principal_components
+from genodl.cohort.structure import principal_components, prune
 from genodl.cohort.survival import survival as read_survival
 from genodl.config import DiscoverConfig
 from genodl.errors import InputError
@@ -40,6 +40,7 @@ class Study:
     covariate_names : of the other columns
     basis : float32, (places, rank), orthonormal covariates
     targets : the phenotypes, then their permuted replicates; one for each class of a multiclass
+    thinned : int, variants that the principal components are of
     """
 
     cohort: Cohort
@@ -48,6 +49,7 @@ class Study:
     covariate_names: tuple[str, ...]
     basis: np.ndarray
     targets: tuple[Target, ...]
+    thinned: np.ndarray
 
     @property
     def families(self) -> list[list[int]]:
@@ -122,7 +124,7 @@ def prepare(
     read = [_phenotype(cohort, name, config) for name in phenotypes]
     read += [_known_enough(read_survival(cohort.samples, *pair), config) for pair in survival]
     design, names, losses = covariate_columns(cohort.samples, list(covariates))
-    components = _components(cohort, config)
+    components, thinned = _components(cohort, config)
     names = [*names, *(f"PC{i + 1}" for i in range(components.shape[1]))]
     folded = lay_folds(_folds(cohort, read, config))
     ones = np.ones((len(design), 1))
@@ -138,7 +140,7 @@ def prepare(
         family = len(read) + i
         made.append(permuted(chosen, laid, folded, seed=seed, family=family, strata=strata))
     basis = covariate_projection(laid)
-    return Study(cohort, folded, laid, tuple(names), basis, sum(made, ()))
+    return Study(cohort, folded, laid, tuple(names), basis, sum(made, ()), thinned)
 
 
 def _phenotype(cohort: Cohort, name: str, config: DiscoverConfig) -> Phenotype:
@@ -182,10 +184,10 @@ def _cells(design: np.ndarray) -> np.ndarray:
     return np.where(small, -1, cell)
 
 
-def _components(cohort: Cohort, config: DiscoverConfig) -> np.ndarray:
-    """Principal components of the variants, (samples, pcs)."""
+def _components(cohort: Cohort, config: DiscoverConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Principal components, (samples, pcs), and the variants in no LD that they are of."""
     if not config.pcs:
-        return np.zeros((len(cohort.samples), 0))
+        return np.zeros((len(cohort.samples), 0)), np.zeros(0, int)
     if "variants" not in cohort.modalities:
         raise InputError(
             f"{config.pcs} principal components are asked for and there are no variants",
@@ -193,13 +195,9 @@ def _components(cohort: Cohort, config: DiscoverConfig) -> np.ndarray:
             mend="give --variants or leave it out",
         )
     variants = cohort.modalities["variants"]
-    return principal_components(
-        np.asarray(variants.X),
-        config.pcs,
-        seed=config.seed,
-        contig=variants.var["contig"].to_numpy(),
-        pos=variants.var["pos"].to_numpy(),
-    )
+    dosage, contig, pos = np.asarray(variants.X), variants.var["contig"], variants.var["pos"]
+    kept = prune(dosage, contig.to_numpy(), pos.to_numpy())
+    return principal_components(dosage[:, kept], config.pcs, seed=config.seed), kept
 
 
 def _folds(cohort: Cohort, read: Sequence[Phenotype], config: DiscoverConfig) -> np.ndarray:

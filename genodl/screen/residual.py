@@ -14,6 +14,7 @@ from genodl.values import Phenotype
 
 LEAST_TRAINING_ROWS = 10
 LEAST_SPREAD = 0.05  # an event where none was expected is not taken for more than a handful
+NEVER = -40.0  # log share of a class without a sample
 PENALTY = 100.0  # inverse, on standardised covariates: keeps separated classes finite
 
 
@@ -52,6 +53,9 @@ class Target(NamedTuple):
     spread : float32, (places,), variance of each sample's residual that the covariates foretell,
         over its mean: a case is more likely where they say so. 1 where the phenotype is
         quantitative
+    base : float64, (folds, columns, components), the covariates-only models: coefficients of the
+        mean, of the log hazard, or of what the softmax over the classes is taken of
+    component : which of the components is this target's
     """
 
     name: str
@@ -65,6 +69,8 @@ class Target(NamedTuple):
     information: float = 1.0
     survival: Survival | None = None
     spread: np.ndarray | float = 1.0
+    base: np.ndarray | None = None
+    component: int = 0
 
     @property
     def known(self) -> np.ndarray:
@@ -81,9 +87,17 @@ class _Laid(NamedTuple):
 
 
 class _Expected(NamedTuple):
-    """Covariates-only predictions: means (places, components), and the log hazard."""
+    """Covariates-only predictions.
+
+    Attributes
+    ----------
+    mean : (places, components)
+    predictor : (columns, classes or components), coefficients of the covariates, see `Target.base`
+    log_hazard : (places,), of survival
+    """
 
     mean: np.ndarray
+    predictor: np.ndarray
     log_hazard: np.ndarray | None = None
 
 
@@ -125,6 +139,8 @@ def targets(
             float(information[c]),
             _survival(laid, each),
             spread[:, c],
+            np.stack([e.predictor for e in each]),
+            int(phenotype.kind == "binary") + c,
         )
         for c, label in enumerate(_labels(phenotype))
     )
@@ -218,7 +234,7 @@ def _survival(laid: _Laid, each: list[_Expected]) -> Survival | None:
 def _by_least_squares(laid: _Laid, covariates: np.ndarray, train: np.ndarray) -> _Expected:
     """Means of every place, learnt on the training rows."""
     solution = np.linalg.lstsq(covariates[train], laid.values[train, 0], rcond=1e-8)[0]
-    return _Expected((covariates @ solution)[:, None])
+    return _Expected((covariates @ solution)[:, None], solution[:, None])
 
 
 def _by_logistic(laid: _Laid, covariates: np.ndarray, train: np.ndarray) -> _Expected:
@@ -226,19 +242,26 @@ def _by_logistic(laid: _Laid, covariates: np.ndarray, train: np.ndarray) -> _Exp
     several = laid.values.shape[1] > 1
     codes = laid.codes[train].astype(int)
     classes = np.unique(codes)
+    every = int(np.nanmax(laid.codes)) + 1
+    # a class that the training rows lack has no probability
+    predictor = np.zeros((covariates.shape[1], every))
+    predictor[0] = NEVER
     if covariates.shape[1] == 1 or len(classes) == 1:
         share = (codes[:, None] == classes).mean(0)
         probability = np.tile(share, (len(covariates), 1))
+        predictor[0, classes] = np.log(share)
     else:
         model = LogisticRegression(C=PENALTY, max_iter=500)
         model.fit(covariates[train, 1:], codes)
         probability = model.predict_proba(covariates[:, 1:])
+        told = classes if len(classes) > 2 else classes[1:]
+        predictor[0, classes] = 0
+        predictor[:, told] = np.concatenate([model.intercept_[None], model.coef_.T])
     wanted = np.arange(laid.values.shape[1]) if several else np.array([1])
     mean = np.zeros((len(covariates), len(wanted)))
-    # a class that the training rows lack has no probability
     for place, code in enumerate(wanted):
         mean[:, place] = probability[:, classes == code].sum(1)
-    return _Expected(mean)
+    return _Expected(mean, predictor)
 
 
 def _by_cox(laid: _Laid, covariates: np.ndarray, train: np.ndarray) -> _Expected:
@@ -248,7 +271,8 @@ def _by_cox(laid: _Laid, covariates: np.ndarray, train: np.ndarray) -> _Expected
     model = cox.fit(time[train], event[train], x[train], ridge=1 / PENALTY)
     log_hazard = cox.log_hazard(model, x)
     mean = np.exp(log_hazard) * cox.cumulative_hazard(model, time, event)
-    return _Expected(mean[:, None], log_hazard)
+    start = -float(model.centre @ model.coefficients)
+    return _Expected(mean[:, None], np.array([[start], *model.coefficients[:, None]]), log_hazard)
 
 
 EXPECTED: dict[str, Callable[[_Laid, np.ndarray, np.ndarray], _Expected]] = {

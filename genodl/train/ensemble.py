@@ -60,7 +60,7 @@ class Ensemble:
 
         It gives the mean over the members, (batch,) or (batch, outputs).
         """
-        return _mean_prediction(self.network, self.flat)
+        return mean_prediction(self.network, self.flat)
 
 
 def fit_ensemble(
@@ -196,23 +196,26 @@ def predict_fn(ensemble: Ensemble, task: int) -> Callable[[jax.Array], jax.Array
 
 
 @lru_cache(maxsize=64)
-def _mean_prediction(net: Network, flat: bool) -> Callable[..., Any]:
-    """The prediction of one task by its members, one function object a network."""
+def mean_prediction(net: Network, flat: bool) -> Callable[..., Any]:
+    """The prediction of one task by its members, one function object a network.
 
-    def mean_prediction(params: dict[str, Any], x: jax.Array) -> jax.Array:
+    It maps the task's params and rows, see `Ensemble.apply`.
+    """
+
+    def mean_of_members(params: dict[str, Any], x: jax.Array) -> jax.Array:
         rows = (x - params["x_centre"]) / params["x_scale"]
         each = jax.vmap(lambda member: apply(net, member, rows))(params["members"])
         mean = jnp.einsum("m,mbo->bo", params["share"], each)
         scaled = mean * params["y_scale"] + params["y_centre"]
         return scaled[:, 0] if flat else scaled
 
-    return jax.jit(mean_prediction)
+    return jax.jit(mean_of_members)
 
 
 @partial(jax.jit, static_argnames=("net", "flat"))
 def _predict(params: dict[str, Any], x: jax.Array, *, net: Network, flat: bool) -> jax.Array:
     """Predictions of every task."""
-    return jax.vmap(_mean_prediction(net, flat))(params, x)
+    return jax.vmap(mean_prediction(net, flat))(params, x)
 
 
 def _held(weight: np.ndarray, *, members: int, parts: int, seed: int) -> np.ndarray:
