@@ -1,11 +1,14 @@
-"""Tasks trained in chunks of one shape, within a memory budget, spread over the devices."""
+"""Tasks trained in chunks of one shape, within a memory budget, spread over all devices.
+
+Under `jax.distributed` the devices are those of all processes: each process is given all tasks,
+trains those of its own devices and has the result of all.
+"""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -14,7 +17,7 @@ from genodl.train.draw import minibatches
 from genodl.train.fit import Fit, Job, advance, begin, finished
 from genodl.train.loss import LOSSES
 from genodl.train.progress import TrainConfig
-from genodl.train.resume import STOPPED, Resume, fingerprint, stoppable
+from genodl.train.resume import STOPPED, Resume, fingerprint, gathered, stoppable
 
 SPLIT, ORDER, INIT = range(3)  # streams of random numbers that one seed gives
 
@@ -49,7 +52,7 @@ def in_chunks(
         batch=config.batch,
         seed=(seed, ORDER),
     )
-    key = jax.random.key(seed)
+    key = jax.random.key_data(jax.random.key(seed))
     found = []
     for start in range(0, count, size):
         at = np.minimum(np.arange(start, start + size), count - 1)
@@ -58,17 +61,17 @@ def in_chunks(
         rows, target, offset = _scaled(tasks, at, used, standardised=LOSSES[loss].standardised)
         state = [np.random.SeedSequence((seed, INIT, t)).generate_state(members * 4) for t in at]
         fresh = initial_params(np.stack(state).reshape(size, members, 4), net=net)
-        placed = _placed((rows, target, used, tasks.held[at], offset, fresh))
+        placed = _placed((rows, target, used, tasks.held[at], offset, fresh), "tasks")
         real = min(size, count - start)
         fit = _trained(
-            Job(*(*placed, jnp.asarray(order), key)),
+            Job(*placed, *_placed((order, key))),
             slice(start, start + real),
             net=net,
             loss=loss,
             config=config,
             resume=resume,
         )
-        whole = jax.tree.map(np.asarray, fit._asdict())
+        whole = gathered(fit._asdict())
         found.append(jax.tree.map(lambda leaf: leaf[:real], whole))  # noqa: B023
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *found)
 
@@ -104,7 +107,8 @@ def _trained(
     if resume is None:
         return finished(advance(job, state, config.rounds, **what))
     name, real = f"tasks-{mine.start}-{mine.stop}", mine.stop - mine.start
-    key = fingerprint([leaf[:real] for leaf in job[:5]], net=net, config=config, loss=loss)
+    told = gathered(job[:5])
+    key = fingerprint([leaf[:real] for leaf in told], net=net, config=config, loss=loss)
     state = resume.load(name, key, state)
     with stoppable() as asked:
         while bool(state.active.any()) and int(state.rounds) < config.rounds:
@@ -121,15 +125,21 @@ def _chunk(shape: tuple[int, ...], *, members: int, activity: int, config: Train
     tasks, samples, inputs = shape
     # Rows and their minibatch copy, then what a row and member keeps for the gradient.
     each = 4 * samples * (3 * inputs + activity * members)
-    devices = jax.local_device_count()
+    devices = jax.device_count()
     most = max(1, config.memory // each // devices) * devices
     chunks = -(-tasks // most)
     return -(-tasks // (chunks * devices)) * devices
 
 
-def _placed(arrays: Any) -> Any:
-    """The arrays with their tasks spread over the devices."""
-    devices = np.array(jax.local_devices())
+def _placed(arrays: Any, axis: str | None = None) -> Any:
+    """The arrays on all devices, the leading axis spread over them where it is one of tasks."""
+    devices = np.array(jax.devices())
     if len(devices) == 1:
         return arrays
-    return jax.device_put(arrays, NamedSharding(Mesh(devices, ("tasks",)), PartitionSpec("tasks")))
+    spread = NamedSharding(Mesh(devices, ("tasks",)), PartitionSpec(axis))
+
+    def place(leaf: Any) -> jax.Array:
+        whole = np.asarray(leaf)
+        return jax.make_array_from_callback(whole.shape, spread, lambda index: whole[index])
+
+    return jax.tree.map(place, arrays)

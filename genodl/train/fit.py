@@ -52,7 +52,7 @@ class Job(NamedTuple):
     offset : float32, (tasks, outputs), what is added to a network's outputs before the loss
     fresh : arrays, (tasks, members, ...), the initial parameters by name
     order : int32, (rounds, steps, batch), the rows of each minibatch
-    key : JAX key, (), of the dropout
+    key : uint32, data of the JAX key of the dropout
     """
 
     x: jax.Array
@@ -190,7 +190,7 @@ def _round(
 ) -> Callable[[Progress], tuple[Params, Any]]:
     """One round of minibatches, from a state to new parameters and moments."""
     optimiser, each = _optimiser(config), LOSSES[loss].each
-    x, y, order, key = job.x, job.y, job.order, job.key
+    x, y, order, key = job.x, job.y, job.order, jax.random.wrap_key_data(job.key)
     inside = job.weight[:, None] * (job.held == 0)
 
     def objective(

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
@@ -27,7 +28,7 @@ def write(
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        with ocp.StandardCheckpointer() as writer:
+        with _alone() as writer:
             writer.save(work / "new" / ARRAYS, arrays)
         manifest = _manifest(content, arrays, files=_files(work / "new" / ARRAYS))
         (work / "new" / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
@@ -47,7 +48,7 @@ def read(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.n
     if _files(Path(folder).absolute() / ARRAYS) != manifest["files"]:
         raise _damaged(folder, "its files are not those that were saved")
     try:
-        with ocp.StandardCheckpointer() as reader:
+        with _alone() as reader:
             arrays = reader.restore(
                 Path(folder).absolute() / ARRAYS,
                 {
@@ -83,6 +84,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         )
     found: dict[str, Any] = manifest
     return found
+
+
+def _alone() -> ocp.StandardCheckpointer:
+    """A checkpointer of this process, which waits for no other one."""
+    mine = jax.process_index()
+    options = ocp.options.MultiprocessingOptions(
+        primary_host=mine, active_processes={mine}, barrier_sync_key_prefix=f"process{mine}"
+    )
+    return ocp.StandardCheckpointer(multiprocessing_options=options)
 
 
 def _manifest(

@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 
 from genodl.errors import InputError
 from genodl.models.network import Network, model_name, settings_of
@@ -61,7 +62,7 @@ class Resume:
                 where=str(place),
                 mend="go on with what it was begun with, or name another folder",
             )
-        leaves, shape = jax.tree.flatten(begun)
+        leaves, shape = jax.tree.flatten(gathered(begun))
         kept = [_over(leaf, arrays[str(i)]) for i, leaf in enumerate(leaves)]
         found: Progress = jax.tree.unflatten(shape, kept)
         logger.info("%s: going on after round %d", place, int(found.rounds))
@@ -71,9 +72,18 @@ class Resume:
         """Keep the state of the first tasks, and clear away what a killed run left half written."""
         for half in self.path.glob(f".{name}.*"):
             shutil.rmtree(half, ignore_errors=True)
-        leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
+        leaves = jax.tree.leaves(gathered(state))
+        if jax.process_index():
+            return  # the first process writes
         arrays = {str(i): a[:tasks] if a.ndim else a for i, a in enumerate(leaves)}
         write(self.path / name, arrays, {"key": key})
+
+
+def gathered(tree: Any) -> Any:
+    """The same tree with NumPy arrays, whole in every process."""
+    if jax.process_count() == 1:
+        return jax.tree.map(np.asarray, tree)
+    return multihost_utils.process_allgather(tree, tiled=True)
 
 
 def fingerprint(arrays: Any, *, net: Network, config: TrainConfig, loss: str) -> str:
@@ -110,8 +120,8 @@ def stoppable() -> Iterator[threading.Event]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _over(begun: jax.Array, kept: np.ndarray) -> Any:
+def _over(begun: np.ndarray, kept: np.ndarray) -> Any:
     """The leaf before training, its first tasks as they were kept."""
     if not kept.ndim:
         return kept.astype(begun.dtype)
-    return np.concatenate([kept, np.asarray(begun)[len(kept) :]])
+    return np.concatenate([kept, begun[len(kept) :]])
