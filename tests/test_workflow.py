@@ -111,6 +111,14 @@ def test_names_with_spaces_and_commas_reach_the_command_whole(tmp_path):
     assert "genodl ingest chr1.bcf" in ingest
 
 
+def test_discover_is_launched_in_several_processes(place):
+    settings = place / "config" / "config.yaml"
+    settings.write_text('launch: "srun --ntasks 2"\n' + settings.read_text())
+    discover = planned(snakemake(place, "--cores", "1", "--dry-run", "--printshellcmds"))[-1]
+    assert discover.startswith("srun --ntasks 2 genodl discover --variants ")
+    assert " --distributed 2> " in discover
+
+
 @pytest.mark.parametrize(
     ("right", "wrong", "named"),
     [

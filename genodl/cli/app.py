@@ -115,6 +115,7 @@ def discover(
     null: options.Null = None,
     seed: options.RunSeed = None,
     config: options.Config = None,
+    distributed: options.Distributed = False,
 ) -> None:
     """Rank the markers and loci behind phenotypes, with p-values that hold."""
     from genodl import config as settings
@@ -143,8 +144,10 @@ def discover(
         covariates=covariates or [],
         drop=drop_markers or [],
         config=chosen,
+        distributed=distributed,
     )
-    _say(*lines)
+    if lines:
+        _say(*lines)
 
 
 @app.command()

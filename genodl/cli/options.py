@@ -59,6 +59,11 @@ TableOut = Annotated[Path | None, Option("--out", help="File of the table [defau
 LinearKind = Annotated[str, Option("--kind", help="auto, quantitative or binary.")]
 MaxP = Annotated[float, Option("--max-p", help="Leave out rows with a greater p-value.")]
 
+Distributed = Annotated[
+    bool,
+    Option("--distributed", help="One of several processes, as srun starts them, that share work."),
+]
+
 Seed = Annotated[int, Option("--seed", min=0, help="Seed of everything random.")]
 SampleCount = Annotated[int, Option("--samples", help="Samples.")]
 VariantCount = Annotated[int, Option("--variants", help="Variants.")]

@@ -54,8 +54,9 @@ def discover(
     drop: Sequence[str],
     config: DiscoverConfig,
     survival: Sequence[str] = (),
+    distributed: bool = False,
 ) -> list[str]:
-    """Read, discover, write; the lines of the summary."""
+    """Read, discover, write; the lines of the summary, none but in the first of the processes."""
     from genodl.pipeline.found import writable
 
     # what fails fast comes first: the folder, the names, then the large files
@@ -63,14 +64,32 @@ def discover(
     asked = _columns(inputs.samples, phenotypes, survival, covariates, config)
     with display() as shown:
         with shown.step("starting jax"):
+            first = _join_processes() if distributed else True
             enable_compilation_cache()
         found = _discover(inputs, asked, drop, config, shown)
+        if not first:
+            return []
         with shown.step("writing tables and report"):
             found.write(out, inputs=inputs.files)
 
     from genodl.report import summarise
 
     return [*summarise(out), f"report: {out / 'report.html'}"]
+
+
+def _join_processes() -> bool:
+    """Wait for the other processes of this job; whether this is the first."""
+    import jax
+
+    try:
+        jax.distributed.initialize()
+    except (RuntimeError, ValueError):
+        raise InputError(
+            "no job of several processes was found",
+            where="--distributed",
+            mend="start it by srun or mpirun, or leave the option out",
+        ) from None
+    return jax.process_index() == 0
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,12 @@ rule discover:
         tables=options(config["tables"]),
         features=options({"features": [f"{n}={p}" for n, p in config["features"].items()]}),
         options=options(config["discover"]),
+        launch=config["launch"].split(),
+        distributed="--distributed" if config["launch"] else [],
     threads: 8
     resources:
         mem_mb=16000,
         runtime=240,
     shell:
-        "genodl discover {params.variants:q} --samples {input.samples:q} --out {params.out:q}"
-        " {params.tables:q} {params.features:q} {params.options:q} 2> {log:q}"
+        "{params.launch:q} genodl discover {params.variants:q} --samples {input.samples:q} --out {params.out:q}"
+        " {params.tables:q} {params.features:q} {params.options:q} {params.distributed:q} 2> {log:q}"
