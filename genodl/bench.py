@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from genodl.attribute import attribute
 from genodl.io import ingest
 from genodl.screen.channels import WINSOR, encode
 from genodl.screen.marginal import scan
+from genodl.screen.pairs import shortlist
 from genodl.train.ensemble import fit_ensemble
 from genodl.train.progress import TrainConfig
 
@@ -26,6 +29,7 @@ LONG_ENOUGH = 0.1  # seconds a roofline call must take to be trusted
 LARGEST = {True: 1 << 10, False: 1 << 13}  # side of the roofline's matrices, quick or not
 STEPS = 32
 ROUNDS = 10
+FOLDS = 10
 
 
 class Size(NamedTuple):
@@ -35,6 +39,7 @@ class Size(NamedTuple):
     ----------
     samples, variants : of the simulated VCF
     markers, residuals : of a block that is scanned
+    panel : markers whose pairs are scanned
     tasks, members, inputs : of the ensemble
     wide, attributed : inputs and samples that are attributed
     """
@@ -43,6 +48,7 @@ class Size(NamedTuple):
     variants: int
     markers: int
     residuals: int
+    panel: int
     tasks: int
     members: int
     inputs: int
@@ -50,15 +56,17 @@ class Size(NamedTuple):
     attributed: int
 
 
-QUICK = Size(200, 400, 256, 11, 2, 2, 32, 1_000, 32)
-FULL = Size(2_500, 5_000, 2_048, 110, 10, 8, 96, 20_000, 256)
+QUICK = Size(200, 400, 256, 11, 256, 2, 2, 32, 1_000, 32)
+FULL = Size(2_500, 5_000, 2_048, 110, 6_144, 10, 8, 96, 20_000, 256)
 
 
 def measure(*, quick: bool) -> dict[str, Any]:
     """Rates of the stages, and the device's own rates of arithmetic and of copying.
 
     Compilation is left out but for `compilation`, the first call of the ensemble less the later
-    ones; each rate is that of the fastest of a few calls.
+    ones; each rate is that of the fastest of a few calls. What is arithmetic of matrix products is
+    also given as a share of the device's own rate. Memory is the greatest that the process held,
+    and that of the device where it counts its own.
 
     Parameters
     ----------
@@ -66,7 +74,8 @@ def measure(*, quick: bool) -> dict[str, Any]:
 
     Returns
     -------
-    dict, "genodl", "device", "versions", and "measurements": name -> {"value", "unit"}
+    dict, "genodl", "device", "versions", and "measurements": name -> {"value", "unit"}, with
+    "of_matrix_product" where the unit is GFLOP/s
     """
     size = QUICK if quick else FULL
     largest = LARGEST[quick]
@@ -75,15 +84,21 @@ def measure(*, quick: bool) -> dict[str, Any]:
         "copy": (copy_rate(largest=largest), "GB/s"),
         "ingest": (ingest_rate(size), "genotypes/s"),
         **scan_rates(size),
+        **pair_rates(size),
         **ensemble_rates(size),
         "integrated gradients": (gradient_rate(size), "inputs x samples/s"),
+        **memory(),
     }
+    best = measurements["matrix product"][0]
     return {
         "genodl": __version__,
         "device": provenance.device(),
         "versions": provenance.versions(),
         "measurements": {
-            name: {"value": float(value), "unit": unit}
+            name: {
+                **{"value": float(value), "unit": unit},
+                **({"of_matrix_product": float(value / best)} if unit == "GFLOP/s" else {}),
+            }
             for name, (value, unit) in measurements.items()
         },
     }
@@ -152,6 +167,31 @@ def scan_rates(size: Size) -> dict[str, tuple[float, str]]:
         "scan": (tested / seconds, "markers x residuals/s"),
         "scan arithmetic": (flops / seconds / 1e9, "GFLOP/s"),
     }
+
+
+def pair_rates(size: Size) -> dict[str, tuple[float, str]]:
+    """Pairs a second of the scan of all products of two markers in ten folds, and GFLOP/s."""
+    rng = np.random.default_rng(0)
+    samples = size.samples // FOLDS * FOLDS
+    panel = rng.standard_normal((samples, size.panel)).astype(np.float32)
+    response = rng.standard_normal(samples).astype(np.float32)
+    _, seconds = fastest(lambda: shortlist(panel, response, folds=FOLDS), repeats=1)
+    pairs = size.panel * (size.panel - 1) // 2
+    return {
+        "pair screen": (pairs / seconds, "pairs/s"),
+        "pair screen arithmetic": (2 * samples * pairs / seconds / 1e9, "GFLOP/s"),
+    }
+
+
+def memory() -> dict[str, tuple[float, str]]:
+    """Greatest memory so far, of the process and of the device."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    found = {"memory": (peak / 1e9, "GB")}
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if "peak_bytes_in_use" in stats:
+        found["device memory"] = (stats["peak_bytes_in_use"] / 1e9, "GB")
+    return found
 
 
 def ensemble_rates(size: Size) -> dict[str, tuple[float, str]]:

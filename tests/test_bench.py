@@ -24,10 +24,15 @@ def test_every_stage_is_measured_in_its_unit(measured):
         "ingest": "genotypes/s",
         "scan": "markers x residuals/s",
         "scan arithmetic": "GFLOP/s",
+        "pair screen": "pairs/s",
+        "pair screen arithmetic": "GFLOP/s",
         "ensemble training": "samples x members x steps/s",
         "compilation": "s",
         "integrated gradients": "inputs x samples/s",
+        "memory": "GB",
     }
+    for name, entry in measured["measurements"].items():
+        assert ("of_matrix_product" in entry) == (units[name] == "GFLOP/s"), name
 
 
 def test_every_rate_is_a_positive_number(measured):

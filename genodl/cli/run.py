@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -223,18 +222,18 @@ def ingest(
 
 def bench(*, as_json: bool, quick: bool) -> list[str]:
     """Measurements of this device, as JSON or one a line."""
-    if find_spec("genodl.bench") is None:
-        raise InputError(
-            "this version has no measurements yet",
-            where="genodl bench",
-            mend="run the scripts in benchmarks/",
-        )
     from genodl.bench import measure
 
     found = measure(quick=quick)
     if as_json:
         return [json.dumps(found, indent=1)]
-    return [f"{name}\t{v['value']:.4g}\t{v['unit']}" for name, v in found["measurements"].items()]
+    return [_measured(name, **entry) for name, entry in found["measurements"].items()]
+
+
+def _measured(name: str, value: float, unit: str, of_matrix_product: float | None = None) -> str:
+    """One measurement as a line."""
+    share = "" if of_matrix_product is None else f"\t{of_matrix_product:.0%} of matrix product"
+    return f"{name}\t{value:.4g}\t{unit}{share}"
 
 
 def enable_compilation_cache() -> None:
