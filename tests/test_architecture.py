@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "cohort": _VALUES,
     "screen": _VALUES | {"cohort"},
     "models": _VALUES,
-    "train": _VALUES | {"models"},
+    "train": _VALUES | {"cohort", "models"},
     "score": _VALUES | {"cohort", "screen", "models", "train"},
     "attribute": _VALUES,
     "rank": _VALUES | {"cohort", "screen", "attribute"},

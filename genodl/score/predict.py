@@ -12,8 +12,8 @@ import pandas as pd
 from anndata import AnnData
 
 from genodl.cohort.design import design_of
+from genodl.cohort.match import ABSENT, Matched, match, matched_values
 from genodl.errors import InputError, nearest
-from genodl.score.match import ABSENT, Matched, match, matched_values
 from genodl.score.scorer import Output, Scorer, expected, score
 from genodl.values import Cohort, Loss
 
@@ -27,7 +27,7 @@ class Predicted(NamedTuple):
     ----------
     table : a row a sample and phenotype, or class, columns phenotype sample covariates prediction,
         and class where there are several
-    matches : a row a marker, columns modality marker status found, see `genodl.score.match`
+    matches : a row a marker, columns modality marker status found, see `genodl.cohort.match`
     losses : what was filled in, and why
     """
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from genodl.screen.precision import short_float
 from genodl.screen.products import CARRIERS, MOST, Products, bound, none, propose, strongest
 
 SHORTLIST = 1024  # pairs of the scan that are scored exactly in every fold
@@ -29,8 +30,9 @@ def shortlist(
     The sums of product times response over the samples of one fold are one matrix product; those
     of a training fold are the sums over all samples less those of the fold it leaves out, so all
     folds together cost one scan of all samples. Squares of `TILE` x `TILE` pairs are scored one
-    at a time: memory is the panel and a few tiles, whatever the number of pairs. The factors are
-    rounded to eight bits here, which moves a z by about 0.005 of a standard error.
+    at a time: memory is the panel and a few tiles, whatever the number of pairs. Where the
+    device multiplies them, the factors are rounded to eight bits here, which moves a z by about
+    0.005 of a standard error.
 
     Parameters
     ----------
@@ -107,9 +109,9 @@ def _best(
 ) -> tuple[jax.Array, jax.Array]:
     """The largest |z| in any training fold of a tile of pairs, and where they stand."""
     size = rows.shape[1]
-    # eight bits a factor: it is exact scores that decide, and products are twice as fast
-    weighted = (rows * response[:, None]).astype(jnp.bfloat16).T.reshape(size, folds, -1)
-    columns = columns.astype(jnp.bfloat16).reshape(folds, -1, size)
+    # it is exact scores that decide, and short factors are multiplied twice as fast
+    weighted = (rows * response[:, None]).astype(short_float()).T.reshape(size, folds, -1)
+    columns = columns.astype(short_float()).reshape(folds, -1, size)
     part = [
         jnp.matmul(weighted[:, k], columns[k], preferred_element_type=jnp.float32)
         for k in range(folds)

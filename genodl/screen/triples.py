@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from genodl.screen.precision import short_float
 from genodl.screen.products import strongest
 
 SHORTLIST = 256  # products of the scan that are scored exactly in every fold
@@ -133,7 +134,7 @@ def _best(
     column = (jnp.arange(size) + k * size)[None, :]
 
     samples = second.shape[0]
-    columns = third.astype(jnp.bfloat16)
+    columns = third.astype(short_float())
 
     def of_one(place: jax.Array, score: jax.Array, weighted: jax.Array) -> tuple:
         score = jnp.where((row > place) & (column > row), jnp.abs(score), -1.0).reshape(-1, RUN)
@@ -149,8 +150,8 @@ def _best(
     def of_some(given: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         factors, places = given
         weighted = second.T[None] * (factors * response)[:, None]
-        # in eight-bit factors, as in `pairs`: exact scores decide, and it is twice as fast
-        short = weighted.reshape(-1, samples).astype(jnp.bfloat16)
+        # in short factors, as in `pairs`: exact scores decide
+        short = weighted.reshape(-1, samples).astype(short_float())
         score = jnp.matmul(short, columns, preferred_element_type=jnp.float32)
         return jax.vmap(of_one)(places, score.reshape(AT_ONCE, size, size), weighted)
 
