@@ -6,6 +6,7 @@ from genodl.train.ensemble import Ensemble, fit_ensemble, predict, predict_fn
 from genodl.train.loss import LOSSES
 from genodl.train.progress import TrainConfig
 from genodl.train.resume import Resume
+from genodl.train.reuse import described, pretrain, transfer
 from genodl.train.stacking import gate
 
 __all__ = [
@@ -13,8 +14,11 @@ __all__ = [
     "Ensemble",
     "Resume",
     "TrainConfig",
+    "described",
     "fit_ensemble",
     "gate",
     "predict",
     "predict_fn",
+    "pretrain",
+    "transfer",
 ]

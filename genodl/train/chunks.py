@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from genodl.errors import InputError
 from genodl.models.network import Network, activity_size, initial_params
 from genodl.train.draw import minibatches
 from genodl.train.fit import Fit, Job, advance, begin, finished
@@ -40,8 +41,12 @@ def in_chunks(
     seed: int,
     config: TrainConfig,
     resume: Resume | None = None,
+    start: dict[str, np.ndarray] | None = None,
 ) -> dict[str, Any]:
-    """Fits of all tasks, trained in chunks of one shape that keep to the memory budget."""
+    """Fits of all tasks, trained in chunks of one shape that keep to the memory budget.
+
+    Parameters that `start` names, (members, ...), begin there in every task.
+    """
     count, samples, _ = tasks.x.shape
     members = tasks.held.shape[1]
     size = _chunk(tasks.x.shape, members=members, activity=activity_size(net), config=config)
@@ -54,18 +59,19 @@ def in_chunks(
     )
     key = jax.random.key_data(jax.random.key(seed))
     found = []
-    for start in range(0, count, size):
-        at = np.minimum(np.arange(start, start + size), count - 1)
+    for first in range(0, count, size):
+        at = np.minimum(np.arange(first, first + size), count - 1)
         # Tasks that only fill the last chunk carry no weight and stop at once.
-        used = tasks.weight[at] * (np.arange(start, start + size) < count)[:, None]
+        used = tasks.weight[at] * (np.arange(first, first + size) < count)[:, None]
         rows, target, offset = _scaled(tasks, at, used, standardised=LOSSES[loss].standardised)
         state = [np.random.SeedSequence((seed, INIT, t)).generate_state(members * 4) for t in at]
         fresh = initial_params(np.stack(state).reshape(size, members, 4), net=net)
+        fresh = _begun(fresh, start or {})
         placed = _placed((rows, target, used, tasks.held[at], offset, fresh), "tasks")
-        real = min(size, count - start)
+        real = min(size, count - first)
         fit = _trained(
             Job(*placed, *_placed((order, key))),
-            slice(start, start + real),
+            slice(first, first + real),
             net=net,
             loss=loss,
             config=config,
@@ -74,6 +80,21 @@ def in_chunks(
         whole = gathered(fit._asdict())
         found.append(jax.tree.map(lambda leaf: leaf[:real], whole))  # noqa: B023
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *found)
+
+
+def _begun(fresh: dict[str, Any], start: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Initial parameters, (tasks, members, ...), with those that are given."""
+    for name, given in start.items():
+        expected = fresh[name].shape[1:] if name in fresh else None
+        if given.shape != expected:
+            raise InputError(
+                f"{name} is {given.shape}, the model has "
+                + (f"{expected}" if expected else f"none but {', '.join(fresh)}"),
+                where="fit_ensemble, start",
+                mend="give the parameters of this model, (members, ...)",
+            )
+    tasks = len(next(iter(fresh.values())))
+    return fresh | {name: np.broadcast_to(a, (tasks, *a.shape)) for name, a in start.items()}
 
 
 def _scaled(
@@ -107,8 +128,8 @@ def _trained(
     if resume is None:
         return finished(advance(job, state, config.rounds, **what))
     name, real = f"tasks-{mine.start}-{mine.stop}", mine.stop - mine.start
-    told = gathered(job[:5])
-    key = fingerprint([leaf[:real] for leaf in told], net=net, config=config, loss=loss)
+    told = jax.tree.map(lambda leaf: leaf[:real], gathered(job[:6]))
+    key = fingerprint(told, net=net, config=config, loss=loss)
     state = resume.load(name, key, state)
     with stoppable() as asked:
         while bool(state.active.any()) and int(state.rounds) < config.rounds:

@@ -77,6 +77,7 @@ def fit_ensemble(
     validation: float = 0.2,
     validated: np.ndarray | None = None,
     resume: Resume | None = None,
+    start: dict[str, np.ndarray] | None = None,
 ) -> Ensemble:
     """An ensemble for each task, all trained by one compiled program.
 
@@ -100,6 +101,8 @@ def fit_ensemble(
         its own split, such as those that the choice of its inputs has not seen
     resume : where to keep the state every few rounds, and to go on from; the end is the same as
         without a stop. On SIGTERM the state is kept and the process exits with status 75
+    start : parameters by name, (members, ...), that the members of every task begin with, such as
+        `transfer` gives; those that it does not name begin at random
 
     Returns
     -------
@@ -126,6 +129,7 @@ def fit_ensemble(
         seed=seed,
         config=config,
         resume=resume,
+        start=start,
     )
     share = ~fits["dropped"] / np.maximum((~fits["dropped"]).sum(axis=1, keepdims=True), 1)
     out_of_bag = _out_of_bag(fits["out_of_bag"], held > 0, ~fits["dropped"])

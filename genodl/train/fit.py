@@ -213,8 +213,11 @@ def _round(
         key = jax.random.fold_in(key, number)
         gradient = jax.grad(objective)(params, rows, targets, w, added, key)
         updates, moments = optimiser.update(gradient, moments, params)
-        params = jax.tree.map(lambda p, u: p - rate * u, params, updates)
-        return (shrunk(net, params, rate * strength) if any(config.sparsity) else params), moments
+        moved = jax.tree.map(lambda p, u: p - rate * u, params, updates)
+        if any(config.sparsity):
+            moved = shrunk(net, moved, rate * strength)
+        fixed = {name for name in params if name.startswith(config.frozen)}
+        return {n: params[n] if n in fixed else moved[n] for n in params}, moments
 
     over: Callable[..., Any] = jax.vmap(member, in_axes=(0, 0, 0, 0, 0, None, None, None, None))
     over = jax.vmap(over, in_axes=(0, 0, 0, 0, None, 0, 0, 0, None))

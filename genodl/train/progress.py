@@ -31,6 +31,8 @@ class TrainConfig:
     patience : rounds without a better validation loss before a member stops
     restarts : times a member whose loss is not finite begins again, each at a tenth of the rate
     memory : bytes that the tasks trained at once may take
+    frozen : parameters that keep the values they begin with, by the beginning of their names, such
+        as dense0
     """
 
     rounds: int = 50
@@ -43,6 +45,7 @@ class TrainConfig:
     patience: int = 10
     restarts: int = 2
     memory: int = 1 << 30
+    frozen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("rounds", "steps", "batch", "patience", "learning_rate", "memory"):
