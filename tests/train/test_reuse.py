@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -158,3 +160,18 @@ def test_faults_are_one_line(trained, tmp_path):
     wrong = {"out.kernel": np.zeros((8, 2, 2), "f4")}
     with pytest.raises(InputError, match=r"out\.kernel is"):
         fit_ensemble("mlp", SETTINGS, x, y, y + 1, seed=0, start=wrong)
+
+
+def test_the_example_of_the_readme_runs(trained, tmp_path, monkeypatch):
+    ensemble, _, dosage = trained
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    section = text.split("### Train networks of your own")[1].split("\n## ")[0]
+    code = section.split("```python\n")[2].split("```")[0].replace("members=8", "members=2")
+    cohort = cohort_of(dosage, np.arange(MARKERS))
+    other = cohort_of(dosage[:90], np.arange(MARKERS)[::-1])
+    y = dosage[:90, :1].T.astype("f4")
+    known = {"fit_ensemble": fit_ensemble, "ensemble": ensemble, "cohort": cohort}
+    known |= {"columns": range(MARKERS), "other_cohort": other, "y": y, "weight": np.ones_like(y)}
+    exec(code, known)
+    assert (known["moved"].matches["status"] == "same").all()
