@@ -2,7 +2,8 @@
 
 BGZF is gzip in blocks of at most 64 KB, ended by one empty block; htslib reads a file whose end is
 missing with a mere warning, so the end is checked here. Each block says how long it is, so a file
-is cut between blocks unread, and its parts are decompressed on every core, index or not.
+is cut between blocks unread, and its parts are decompressed on every core, index or not. Each block
+is inflated on its own, outside the interpreter's lock, which pysam's reader holds.
 """
 
 from __future__ import annotations
@@ -10,17 +11,22 @@ from __future__ import annotations
 import os
 import re
 import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import pysam
 
 from genodl.errors import InputError
 from genodl.io.ahead import in_order
+
+inflater: Any = zlib
+with suppress(ImportError):  # some processors have no build of it
+    from isal import isal_zlib as inflater
 
 END_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 SMALLEST, LARGEST = 1 << 18, 1 << 21
@@ -31,7 +37,24 @@ _U16, _U32 = struct.Struct("<H"), struct.Struct("<I")
 _HUSH = Lock()
 _LOUDNESS: list[int] = []
 
+GZIP = 31  # window bits of zlib that ask for a gzip header, and for the check of its sum
+
 Compression = Literal["bgzf", "none"]
+
+
+class _Span(NamedTuple):
+    """A run of neighbouring blocks.
+
+    Attributes
+    ----------
+    skip : decompressed bytes to leave out at its beginning
+    begin : where it begins in the file
+    blocks : where each block ends in the file, and its decompressed bytes
+    """
+
+    skip: int
+    begin: int
+    blocks: list[tuple[int, int]]
 
 
 def compression(path: Path) -> Compression:
@@ -78,7 +101,7 @@ def pieces(path: Path, *, offset: int = 0) -> Iterator[bytes]:
     """The decompressed bytes from a virtual offset on; pieces grow from 256 KB to 2 MB."""
     if compression(path) == "none":
         return _plain(path)
-    return in_order(partial(_decompress, path), _spans(path, offset))
+    return in_order(partial(_inflated, path), ((span,) for span in _spans(path, offset)))
 
 
 def _plain(path: Path) -> Iterator[bytes]:
@@ -90,18 +113,21 @@ def _plain(path: Path) -> Iterator[bytes]:
             size = min(size * 2, LARGEST)
 
 
-def _spans(path: Path, offset: int) -> Iterator[tuple[int, int]]:
-    """(virtual offset, decompressed bytes) of runs of neighbouring blocks."""
-    begin, size, wanted = offset, -(offset & (LARGEST_BLOCK - 1)), SMALLEST
-    for after, length in _blocks(path, offset >> 16):
-        size += length
+def _spans(path: Path, offset: int) -> Iterator[_Span]:
+    """Runs of blocks from a virtual offset on."""
+    begin, skip, wanted = offset >> 16, offset & (LARGEST_BLOCK - 1), SMALLEST
+    size, blocks = -skip, []
+    for block in _blocks(path, begin):
+        blocks.append(block)
+        size += block[1]
         if size >= wanted:
-            yield begin, size
-            begin, size, wanted = after << 16, 0, min(wanted * 2, LARGEST)
+            yield _Span(skip, begin, blocks)
+            begin, skip, wanted = block[0], 0, min(wanted * 2, LARGEST)
+            size, blocks = 0, []
     if size < 0:
         raise _astray(path)
     if size:
-        yield begin, size
+        yield _Span(skip, begin, blocks)
 
 
 def _blocks(path: Path, at: int) -> Iterator[tuple[int, int]]:
@@ -124,22 +150,22 @@ def _blocks(path: Path, at: int) -> Iterator[tuple[int, int]]:
             yield at, length
 
 
-def _decompress(path: Path, offset: int, size: int) -> bytes:
-    """`size` bytes from a virtual offset on."""
-    with quiet():
-        file = pysam.BGZFile(str(path), "rb", None)
+def _inflated(path: Path, span: _Span) -> bytes:
+    """The decompressed bytes of a run of blocks, each with the length and the sum that it says."""
+    end = span.blocks[-1][0]
+    with open(path, "rb") as file:
+        file.seek(span.begin)
+        raw = memoryview(file.read(end - span.begin))
+    parts, start = [], 0
+    for stop, size in span.blocks:
+        block, start = raw[start : stop - span.begin], stop - span.begin
         try:
-            file.seek(offset)
-            found = file.read(size)
-        except (OSError, OverflowError):
+            parts.append(inflater.decompress(block, GZIP, max(size, 1)))
+        except (inflater.error, EOFError):
             raise _broken(path) from None
-        finally:
-            # htslib says again at closing what it said at reading
-            with suppress(OSError):
-                file.close()
-    if len(found) != size:
-        raise _broken(path)
-    return found
+        if len(parts[-1]) != size:
+            raise _broken(path)
+    return b"".join(parts)[span.skip :] if span.skip else b"".join(parts)
 
 
 @contextmanager

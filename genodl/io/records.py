@@ -16,7 +16,7 @@ from genodl.io.source import Field, taken
 
 UNKNOWN = -1
 MOST_BYTES = 1 << 27
-NEWLINE, RETURN = 10, 13
+RETURN = 13
 _HEAD = re.compile(rb"(?:[^\t]*\t){9}")
 _END = re.compile(r"(?:^|;)END=(\d+)(?:;|$)")
 
@@ -48,7 +48,11 @@ class Records:
 
 def line_ends(text: bytes) -> np.ndarray:
     """int64, (lines,), where each line ends."""
-    return np.flatnonzero(np.frombuffer(text, np.uint8) == NEWLINE)
+    found, end = [], text.find(b"\n")
+    while end >= 0:
+        found.append(end)
+        end = text.find(b"\n", end + 1)
+    return np.array(found, np.int64)
 
 
 def line_spans(text: bytes, newline: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
