@@ -1,7 +1,7 @@
 """What networks gain from a cohort of a related trait, and from genotypes alone.
 
-3,150 simulated samples with LD. Trait A (heritability .5) of 2,000 trains an ensemble; trait B, whose
-effects on the same 15 variants correlate .8 with those of A, is known in 150 others, and is
+3,150 simulated samples with LD. Trait A (heritability .5) of 2,000 trains an ensemble; trait B,
+whose effects on the same 15 variants correlate .8 with those of A, is known in 150 others, and is
 predicted in the last 1,000. An ensemble on trait B alone, one that begins with the networks of
 A (all layers, or the first one frozen), and one that begins with networks trained to tell hidden
 genotypes of the 2,000 are compared by out-of-sample R2, beside a lasso on the same 150 and the
