@@ -22,6 +22,7 @@ _LAYERS = (
     "pipeline",
     "rank",
     "report",
+    "score",
     "screen",
     "simulate",
     "train",
