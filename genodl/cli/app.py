@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -13,9 +12,10 @@ import typer
 
 from genodl import __version__
 from genodl.cli import options
+from genodl.cli.console import fail, leave_pipe, say
 from genodl.errors import InputError
 
-INTERRUPTED, PIPE_CLOSED = 130, 141  # 128 + the number of the signal
+INTERRUPTED = 130  # 128 + the number of the signal
 M_ARENA_MAX = -8  # of mallopt(3)
 
 app = typer.Typer(
@@ -33,14 +33,14 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         status = app(arguments, prog_name="genodl", standalone_mode=False) or 0
     except InputError as fault:
-        _fail(str(fault))
+        fail(str(fault))
     except (typer.Abort, KeyboardInterrupt):
         status = INTERRUPTED
     except Exception as fault:
         # typer brings its own copy of click's exceptions: known by what they can say
         if not (hasattr(fault, "format_message") and hasattr(fault, "exit_code")):
             raise
-        _fail(" ".join(fault.format_message().split()).rstrip(".") + "; see genodl --help")
+        fail(" ".join(fault.format_message().split()).rstrip(".") + "; see genodl --help")
     if status == INTERRUPTED:
         print("genodl: interrupted", file=sys.stderr)
     sys.exit(status)
@@ -52,29 +52,9 @@ def _share_heap() -> None:
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
 
 
-def _fail(line: str) -> None:
-    """One line, exit code 2."""
-    print(f"genodl: {line}", file=sys.stderr)
-    sys.exit(2)
-
-
-def _say(*lines: object) -> None:
-    """Results on stdout; a reader that has left, such as `head`, ends the command quietly."""
-    try:
-        print(*lines, sep="\n", flush=True)
-    except BrokenPipeError:
-        _leave_pipe()
-
-
-def _leave_pipe() -> None:
-    """End quietly; the interpreter must not try to flush again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    raise typer.Exit(PIPE_CLOSED) from None
-
-
 def _version(asked: bool) -> None:
     if asked:
-        _say(__version__)
+        say(__version__)
         raise typer.Exit
 
 
@@ -87,7 +67,7 @@ def start(
 ) -> None:
     """Genetic markers behind a trait, from calibrated attributions of JAX networks."""
     if context.invoked_subcommand is None:
-        _say(context.get_help())
+        say(context.get_help())
 
 
 @app.command()
@@ -147,7 +127,7 @@ def discover(
         distributed=distributed,
     )
     if lines:
-        _say(*lines)
+        say(*lines)
 
 
 @app.command()
@@ -181,7 +161,7 @@ def scan(
             max_p=max_p,
         )
     except BrokenPipeError:
-        _leave_pipe()
+        leave_pipe()
 
 
 @app.command()
@@ -189,7 +169,7 @@ def demo(out: options.Out = Path("demo"), seed: options.Seed = 0) -> None:
     """Plant markers in a simulated cohort, find them, and compare."""
     from genodl.cli.demo import run_demo
 
-    _say(*run_demo(out, seed=seed))
+    say(*run_demo(out, seed=seed))
 
 
 @app.command()
@@ -216,7 +196,7 @@ def simulate(
         kind=kind,
     )
     for name, path in simulation.write(made, out).items():
-        _say(f"{name}\t{path}")
+        say(f"{name}\t{path}")
 
 
 @app.command()
@@ -240,7 +220,7 @@ def ingest(
 
     filters = Filters(passed=pass_only, snps=snps_only, call_rate=call_rate, maf=maf)
     asked = {"region": region, "samples": samples, "field": field, "filters": filters}
-    _say(run.ingest(src, out, **asked, info=info or [], reference=reference, verify=verify))
+    say(run.ingest(src, out, **asked, info=info or [], reference=reference, verify=verify))
 
 
 @app.command()
@@ -251,7 +231,7 @@ def report(directory: options.Directory) -> None:
 
     with display() as shown, shown.step("drawing"):
         page = render(directory)
-    _say(page)
+    say(page)
 
 
 @app.command()
@@ -281,7 +261,7 @@ def predict(
             matches=matches,
         )
     except BrokenPipeError:
-        _leave_pipe()
+        leave_pipe()
 
 
 @app.command()
@@ -294,7 +274,7 @@ def export(
     """Write the model of a finished run as a program that other runtimes read."""
     from genodl.cli.score import export as write
 
-    _say(*write(directory, out, format=format, phenotypes=phenotype or []))
+    say(*write(directory, out, format=format, phenotypes=phenotype or []))
 
 
 @app.command()
@@ -303,7 +283,7 @@ def doctor() -> None:
     from genodl.cli.doctor import examine
 
     lines, healthy = examine()
-    _say(*lines)
+    say(*lines)
     raise typer.Exit(0 if healthy else 1)
 
 
@@ -312,4 +292,4 @@ def bench(as_json: options.Json = False, quick: options.Quick = False) -> None:
     """Measure scanning, learning and attribution on the device that is there."""
     from genodl.cli.run import bench as measure
 
-    _say(*measure(as_json=as_json, quick=quick))
+    say(*measure(as_json=as_json, quick=quick))

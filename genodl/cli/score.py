@@ -27,13 +27,10 @@ def predict(
     """Predict, write the table, and say on stderr what was found and what was filled in."""
     from genodl import score
     from genodl.cli.scan import written
-    from genodl.io.tables import read_names
     from genodl.pipeline import read_cohort
     from genodl.pipeline.place import placed
 
-    scorer = _restored(run)
-    with placed("--phenotype"):
-        names = read_names(list(phenotypes), known=scorer.phenotypes) if phenotypes else []
+    scorer, names = _restored(run, phenotypes)
     cohort = read_cohort(
         samples=samples,
         variants=list(variants) or None,
@@ -62,18 +59,16 @@ def predict(
 def export(run: Path, out: Path, *, format: str, phenotypes: Sequence[str]) -> list[Path]:
     """Write the program and its description."""
     from genodl import score
-    from genodl.io.tables import read_names
-    from genodl.pipeline.place import placed
 
-    scorer = _restored(run)
-    with placed("--phenotype"):
-        names = read_names(list(phenotypes), known=scorer.phenotypes) if phenotypes else []
+    scorer, names = _restored(run, phenotypes)
     return score.export(scorer, out, format=format, phenotypes=names)
 
 
-def _restored(run: Path) -> Scorer:
-    """The scorer of a finished run."""
+def _restored(run: Path, phenotypes: Sequence[str]) -> tuple[Scorer, list[str]]:
+    """The scorer of a finished run, and the phenotypes asked of it."""
+    from genodl.io.tables import read_names
     from genodl.pipeline.found import SCORER
+    from genodl.pipeline.place import placed
     from genodl.score import restore
 
     folder = run / "model" / SCORER
@@ -83,4 +78,7 @@ def _restored(run: Path) -> Scorer:
             where=str(run),
             mend="name a folder that genodl discover wrote",
         )
-    return restore(folder)
+    scorer = restore(folder)
+    with placed("--phenotype"):
+        names = read_names(list(phenotypes), known=scorer.phenotypes) if phenotypes else []
+    return scorer, names

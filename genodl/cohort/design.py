@@ -57,9 +57,7 @@ def columns_of(samples: pd.DataFrame, covariates: list[str], names: list[str]) -
     return [found[name] for name in names]
 
 
-def design_of(
-    samples: pd.DataFrame, columns: list[Column], *, where: str = "samples"
-) -> tuple[np.ndarray, tuple[Loss, ...]]:
+def design_of(samples: pd.DataFrame, columns: list[Column]) -> tuple[np.ndarray, tuple[Loss, ...]]:
     """The columns of new samples, float64, (samples, columns), and what was filled in.
 
     A missing number is set to the mean of the earlier samples, and a level they did not have to
@@ -75,7 +73,7 @@ def design_of(
         if column.source not in samples:
             raise InputError(
                 f"no column {column.source!r}, which is a covariate of the model",
-                where=where,
+                where="samples",
                 mend="add it to the table",
             )
         given = samples[column.source]
@@ -90,7 +88,7 @@ def design_of(
         if numbers is None:
             raise InputError(
                 f"{column.source!r} holds text, the model has numbers",
-                where=where,
+                where="samples",
                 mend="give numbers",
             )
         missing = np.isnan(numbers)

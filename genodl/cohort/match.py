@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from genodl.cohort.presence import VARIANTS
+from genodl.cohort.presence import VARIANTS, as_float
 
 COMPLEMENT = str.maketrans("ACGTacgt", "TGCAtgca")
 SAME, SWAPPED, STRAND, BOTH, ABSENT = "same", "swapped", "strand", "strand, swapped", "absent"
-LARGEST = 2  # copies of a diploid
+DIPLOID = 2
 
 
 class Matched(NamedTuple):
@@ -61,24 +61,38 @@ def match(markers: pd.DataFrame, modalities: Mapping[str, AnnData]) -> Matched:
 def matched_values(
     markers: pd.DataFrame, modalities: Mapping[str, AnnData], found: Matched
 ) -> np.ndarray:
-    """The values of the markers, float32, (samples, markers), nan = missing or absent."""
+    """The values of the markers, float32, (samples, markers), nan = missing or absent.
+
+    Where alleles are swapped, copies of the other are counted: the variant's ploidy less the value.
+    """
     samples = next(iter(modalities.values())).n_obs
     values = np.full((samples, len(markers)), np.nan, np.float32)
     for name, modality in modalities.items():
         rows = np.flatnonzero((markers["modality"] == name).to_numpy() & (found.column >= 0))
-        read = modality.X[:, found.column[rows]]
-        read = np.asarray(read.todense() if hasattr(read, "todense") else read)
-        if name == VARIANTS and read.dtype.kind in "iu":
-            read = np.where(read < 0, np.float32(np.nan), read)
+        columns = found.column[rows]
+        read = as_float(modality, columns, variants=name == VARIANTS)
         swapped = np.isin(found.status[rows], (SWAPPED, BOTH))
-        values[:, rows] = np.where(swapped, LARGEST - read.astype(np.float32), read)
+        values[:, rows] = np.where(swapped, _copies(modality, columns) - read, read)
     return values
+
+
+def _copies(modality: AnnData, columns: np.ndarray) -> np.ndarray:
+    """Copies of each variant that a sample has, float32: the most alleles a called one has."""
+    ploidy = modality.var.get("ploidy")
+    known = np.full(len(columns), DIPLOID) if ploidy is None else ploidy.to_numpy()[columns]
+    return known.astype(np.float32)
+
+
+def plain_contig(contig: str) -> str:
+    """A contig without its prefix: chr1 and 1 are one, chrM and MT."""
+    bare = contig[3:] if contig[:3].lower() == "chr" else contig
+    return "MT" if bare.upper() == "M" else bare.upper()
 
 
 def _alleles(var: pd.DataFrame) -> list[tuple[str, int, str, str]]:
     """Contig, position, REF and ALT of each row."""
-    contig = var["contig"].astype(str).str.removeprefix("chr")
-    contig = contig.where(~contig.isin(("M", "MT")), "MT")
+    spelt = var["contig"].astype(str)
+    contig = spelt.map({c: plain_contig(c) for c in spelt.unique()})
     alleles = (var[c].astype(str).str.upper() for c in ("ref", "alt"))
     return list(zip(contig, var["pos"].astype(int), *alleles, strict=True))
 

@@ -29,6 +29,18 @@ def is_missing(block: np.ndarray, *, variants: bool) -> np.ndarray:
     return block == MISSING if variants else np.zeros(block.shape, dtype=bool)
 
 
+def as_float(modality: AnnData, columns: slice | np.ndarray, *, variants: bool) -> np.ndarray:
+    """Columns of a modality, float32, (samples, columns), nan = missing.
+
+    -1 is a missing genotype, and a value like any other (a deletion) outside the variants.
+    """
+    values = _dense(modality.X[:, columns])
+    if variants and values.dtype.kind in "iu":
+        called = np.where(values == MISSING, np.float32(np.nan), values)
+        return called.astype(np.float32, copy=False)
+    return values.astype(np.float32)
+
+
 def wholly_missing(modality: AnnData, *, variants: bool) -> np.ndarray:
     """bool, (samples,), without one known value; none where there is no marker.
 

@@ -13,13 +13,10 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import Any, Literal, NamedTuple
-
-import pysam
 
 from genodl.errors import InputError
 from genodl.io.ahead import in_order
@@ -34,8 +31,6 @@ LARGEST_BLOCK = 1 << 16
 WINDOW = 1 << 18
 _HEADER = re.compile(rb"\x1f\x8b\x08\x04.{6}\x06\x00BC\x02\x00(..)", re.DOTALL)
 _U16, _U32 = struct.Struct("<H"), struct.Struct("<I")
-_HUSH = Lock()
-_LOUDNESS: list[int] = []
 
 GZIP = 31  # window bits of zlib that ask for a gzip header, and for the check of its sum
 
@@ -166,21 +161,6 @@ def _inflated(path: Path, span: _Span) -> bytes:
         if len(parts[-1]) != size:
             raise _broken(path)
     return b"".join(parts)[span.skip :] if span.skip else b"".join(parts)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """htslib's own lines on stderr, which would stand beside our one, kept back on all threads."""
-    with _HUSH:
-        _LOUDNESS.append(pysam.set_verbosity(0))
-    try:
-        yield
-    finally:
-        with _HUSH:
-            # the first to enter found what the user had set
-            before = _LOUDNESS.pop()
-            if not _LOUDNESS:
-                pysam.set_verbosity(before)
 
 
 def _broken(path: Path) -> InputError:

@@ -13,16 +13,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
+from threading import Lock
 
 import pysam
 import pysam.bcftools
 
 from genodl.errors import InputError
-from genodl.io import bgzf
 from genodl.io.source import Field, Request, Source
 
 OTHER_BUILD = 0.1
 MISMATCH, REPEAT = "REF is not that of the reference", "repeated record"
+_HUSH = Lock()
+_LOUDNESS: list[int] = []
 _COUNTS = re.compile(r"^Lines\s+(\S+):\t(\S+)$", re.MULTILINE)
 
 
@@ -64,9 +66,24 @@ def normalised(
         yield paths
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """htslib's own lines on stderr, which would stand beside our one, kept back on all threads."""
+    with _HUSH:
+        _LOUDNESS.append(pysam.set_verbosity(0))
+    try:
+        yield
+    finally:
+        with _HUSH:
+            # the first to enter found what the user had set
+            before = _LOUDNESS.pop()
+            if not _LOUDNESS:
+                pysam.set_verbosity(before)
+
+
 def _normalise(path: Path, fasta: Path, out: Path) -> dict[str, int]:
     """Write one file; what was left out of it, by reason."""
-    with bgzf.quiet():
+    with _quiet():
         try:
             pysam.bcftools.norm(
                 *("--fasta-ref", str(fasta), "--check-ref", "x", "--multiallelics", "-any"),

@@ -1,8 +1,8 @@
 """VCF as text: the bytes of many lines decoded at once.
 
-pysam decompresses, one compiled loop walks the calls, and Python sees each record once for its
-fixed columns. pysam's own loop is 40 times slower, empties every genotype when FORMAT/GT is
-undeclared, and turns an allele beyond ALT into a missing one; here both are refused.
+One compiled loop walks the calls, and Python sees each record once for its fixed columns. pysam's
+own loop is many times slower, empties every genotype when FORMAT/GT is undeclared, and turns an
+allele beyond ALT into a missing one; here both are refused.
 """
 
 from __future__ import annotations

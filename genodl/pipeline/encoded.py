@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from genodl.cohort.presence import VARIANTS
-from genodl.pipeline.study import Study, as_float
+from genodl.cohort.presence import VARIANTS, as_float
+from genodl.pipeline.study import Study
 from genodl.screen.channels import STEPS
 from genodl.screen.features import Cuts, Features, Lines, Squares, cutting, encoding
 
@@ -34,23 +34,47 @@ class Keys(NamedTuple):
         return np.asarray(channel) * self.markers + self.start[modality] + np.asarray(column)
 
 
+class Encoded(NamedTuple):
+    """Features, and what else is known of them.
+
+    Attributes
+    ----------
+    features : how each is made of its marker
+    behind : float64, (features,), what the background of each target weighs them by
+    mean : float32, (markers,), of the value
+    """
+
+    features: Features
+    behind: list[np.ndarray]
+    mean: np.ndarray
+
+
 def features_of(
     study: Study,
     keys: Keys,
     every: np.ndarray,
     marker: np.ndarray,
     behind: Sequence[np.ndarray | None],
-) -> tuple[Features, list[np.ndarray]]:
-    """How each feature is made of its marker, and what the background weighs it by."""
+) -> Encoded:
+    """The wanted features of some markers.
+
+    Parameters
+    ----------
+    every : int, keys of the features, ascending
+    marker : int, the markers, ascending
+    behind : of each target, weights of the samples in its background; None where it has none
+    """
     design = study.folded.gather(study.covariates, len(study.cohort.samples))
     inverse = np.linalg.pinv(design)
     lines, squares, cuts = (np.full((rows, len(every)), np.nan, np.float32) for rows in (2, 5, 3))
     adjust = np.zeros((design.shape[1], len(every)), np.float32)
     weights = [np.zeros(len(every)) for _ in behind]
+    means: list[np.ndarray] = [np.zeros(0, np.float32)]
     for name, columns in _tiles(study, keys, marker):
         values = as_float(study.cohort.modalities[name], columns, variants=name == VARIANTS)
         channels = study.channels(name, columns, size=TILE)
         line, square, said = encoding(values, channels, inverse)
+        means.append(line.mean)
         first, here = _among(every, keys.of(name, columns, 0))
         second, there = _among(every, keys.of(name, columns, 1))
         lines[:, first] = np.stack(line[1:])[:, here]
@@ -73,7 +97,7 @@ def features_of(
         Cuts(place[cut_of], *cuts[:, cut_of]),
         adjust,
     )
-    return made, weights
+    return Encoded(made, weights, np.concatenate(means))
 
 
 def _tiles(study: Study, keys: Keys, marker: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
@@ -93,16 +117,13 @@ def _among(every: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def identity(study: Study, keys: Keys, marker: np.ndarray) -> pd.DataFrame:
-    """What names the markers, and the mean of each."""
+    """What names the markers."""
     tables = []
     for name, columns in _tiles(study, keys, marker):
-        modality = study.cohort.modalities[name]
-        var = modality.var.iloc[columns]
+        var = study.cohort.modalities[name].var.iloc[columns]
         table = {"modality": name, "marker": var.index.astype(str)}
-        table |= {c: var[c].to_numpy() if c in var else None for c in IDENTITY}
-        values = as_float(modality, columns, variants=name == VARIANTS)
-        known = np.isfinite(values)
-        mean = np.where(known, values, 0).sum(0, dtype=float) / np.maximum(known.sum(0), 1)
-        tables.append(pd.DataFrame({**table, "mean": mean}))
-    empty = pd.DataFrame(columns=["modality", "marker", *IDENTITY, "mean"])
+        # as objects: positions stay whole beside markers that have none
+        table |= {c: var[c].astype(object).to_numpy() if c in var else None for c in IDENTITY}
+        tables.append(pd.DataFrame(table, dtype=object))
+    empty = pd.DataFrame(columns=["modality", "marker", *IDENTITY])
     return pd.concat(tables, ignore_index=True) if tables else empty

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from genodl.cohort.presence import VARIANTS
+from genodl.cohort.presence import VARIANTS, as_float
 from genodl.config import DiscoverConfig
 from genodl.pipeline.interact import COVARIATES
 from genodl.pipeline.partners import partners
-from genodl.pipeline.study import Study, as_float
+from genodl.pipeline.study import Study
 from genodl.screen.channels import WINSOR, encode
 
 NEAR_R2 = 0.01  # neighbours of a factor that its product must not be confused with

@@ -181,7 +181,8 @@ def with_branches(study: Study, number: int, linear: Linear, deep: Deep, tests: 
         left = target.residual[np.arange(len(fold)), fold] - straight
         gates[k] = gate(added, left - np.average(left, weights=weight), weight)
     network = Part(gates[fold].astype(np.float32) * added, deep.network.inner, {})
-    return deep._replace(network=network, gate=gates, ensemble=tests.branches.ensemble)
+    ensemble = tests.branches.ensemble
+    return deep._replace(network=network, gate=gates, ensemble=ensemble, inputs=None)
 
 
 def _centred(branches: Branches, target: Target) -> np.ndarray:

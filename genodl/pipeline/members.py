@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genodl.cohort.presence import VARIANTS
-from genodl.pipeline.study import Study, as_float
+from genodl.cohort.presence import VARIANTS, as_float
+from genodl.pipeline.study import Study
 from genodl.rank.annotate import Membership
 from genodl.rank.forms import Basis, basis, products
 

@@ -80,19 +80,23 @@ def scorer(
     every = np.unique(np.concatenate(wanted)).astype(int)
     thinned = keys.start.get(VARIANTS, 0) + study.thinned
     marker = np.unique(np.concatenate([every % keys.markers, thinned])).astype(int)
-    features, behind = features_of(study, keys, every, marker, [each.behind for each in learnt])
+    made = features_of(study, keys, every, marker, [each.behind for each in learnt])
     outputs = [
         _output(study.targets[i], deeps[i], each, every, weight, used)
-        for i, each, weight in zip(real, learnt, behind, strict=True)
+        for i, each, weight in zip(real, learnt, made.behind, strict=True)
     ]
-    table = identity(study, keys, marker)
-    loadings = np.zeros((len(marker), config.pcs), np.float32)
-    loadings[np.searchsorted(marker, thinned)] = _loadings(study, config)
+    projected = np.zeros((len(marker), config.pcs), np.float32)
+    projected[np.searchsorted(marker, thinned)] = _loadings(study, config)
     names = study.covariate_names[: len(study.covariate_names) - config.pcs]
     columns = columns_of(study.cohort.samples, list(covariates), list(names))
     related = np.linalg.pinv(study.covariates) @ partners(study, config)[1]
     return Scorer(
-        table, tuple(columns), loadings, features, related.astype(np.float32), tuple(outputs)
+        identity(study, keys, marker).assign(mean=made.mean),
+        tuple(columns),
+        projected,
+        made.features,
+        related.astype(np.float32),
+        tuple(outputs),
     )
 
 

@@ -6,13 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse
-from anndata import AnnData
 
 from genodl.cohort.classes import SMALLEST_CLASS
 from genodl.cohort.normalise import covariates as covariate_columns
 from genodl.cohort.normalise import phenotype as read_phenotype
-from genodl.cohort.presence import VARIANTS
+from genodl.cohort.presence import VARIANTS, as_float
 from genodl.cohort.qc import filter_markers
 from genodl.cohort.split import folds as assign_folds
 from genodl.cohort.structure import principal_components, prune
@@ -22,7 +20,7 @@ from genodl.errors import InputError
 from genodl.screen.channels import WINSOR, Channels, covariate_projection, encode, steps
 from genodl.screen.layout import Folded, lay_folds
 from genodl.screen.residual import LEAST_TRAINING_ROWS, Target, permuted, targets
-from genodl.values import MISSING, Cohort, Loss, Phenotype
+from genodl.values import Cohort, Loss, Phenotype
 
 BLOCK = 2048  # markers read at once
 TILE = 512  # markers that programs see at once, whatever is read at once: sums come out alike
@@ -91,19 +89,6 @@ class Study:
         values = as_float(markers, chosen, variants=modality == VARIANTS)[:, place]
         laid = self.folded.lay(values)
         return steps(laid, self.folded.present, self.basis, level)
-
-
-def as_float(markers: AnnData, columns: slice | np.ndarray, *, variants: bool) -> np.ndarray:
-    """Columns of a modality, float32, (samples, columns), nan = missing.
-
-    -1 is a missing genotype, and a value like any other (a deletion) outside the variants.
-    """
-    values = markers.X[:, columns]
-    values = values.toarray() if scipy.sparse.issparse(values) else np.asarray(values)
-    if variants and values.dtype.kind in "iu":
-        called = np.where(values == MISSING, np.float32(np.nan), values)
-        return called.astype(np.float32, copy=False)
-    return values.astype(np.float32)
 
 
 def prepare(

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from genodl.cohort.match import plain_contig
 from genodl.errors import InputError
 
 WORDS = re.compile(r"[^A-Za-z0-9.\-]+")
@@ -101,18 +102,12 @@ def _by_place(
 
 def _reconciled(genes: np.ndarray, markers: np.ndarray, notes: list[str]) -> np.ndarray:
     """The contigs of genes as the markers spell them: chr1 and 1, chrM and MT are one."""
-    spelt = {_plain(c): c for c in dict.fromkeys(markers)}
-    mapped = np.array([spelt.get(_plain(c), c) for c in genes], object)
+    spelt = {plain_contig(c): c for c in dict.fromkeys(markers)}
+    mapped = np.array([spelt.get(plain_contig(c), c) for c in genes], object)
     changed = len({c for c, m in zip(genes, mapped, strict=True) if c != m})
     if changed:
         notes.append(f"{changed} contigs of the genes are spelt as those of the variants")
     return mapped
-
-
-def _plain(contig: str) -> str:
-    """A contig without its prefix."""
-    bare = contig[3:] if contig[:3].lower() == "chr" else contig
-    return "MT" if bare.upper() == "M" else bare.upper()
 
 
 def _by_name(genes: pd.DataFrame, var: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -58,7 +58,15 @@ def export(
     widths = (len(scorer.markers), 1 + len(scorer.columns) + scorer.loadings.shape[1])
     target = Path(path)
     described = target.with_name(target.name + ".json")
-    with TemporaryDirectory(dir=target.absolute().parent, prefix=".partial-") as work:
+    try:
+        folder = TemporaryDirectory(dir=target.absolute().parent, prefix=".partial-")
+    except OSError as fault:
+        raise InputError(
+            f"cannot be written ({(fault.strerror or str(fault)).lower()})",
+            where=str(target),
+            mend="choose another file or change the permissions",
+        ) from None
+    with folder as work:
         made = Path(work) / target.name
         write(score(scorer, chosen, unrolled=format == "onnx"), widths, made)
         (Path(work) / "json").write_text(json.dumps(_described(scorer, chosen), indent=1) + "\n")

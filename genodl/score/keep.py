@@ -27,7 +27,7 @@ def save(scorer: Scorer, folder: str | os.PathLike[str]) -> None:
     for number, output in enumerate(scorer.outputs):
         arrays |= _under(str(number), _arrays(output))
     content = {
-        "markers": scorer.markers.drop(columns="mean").astype(object).to_dict("list"),
+        "markers": scorer.markers.drop(columns="mean").to_dict("list"),
         "columns": [column._asdict() for column in scorer.columns],
         "outputs": [_described(output) for output in scorer.outputs],
     }
@@ -43,7 +43,7 @@ def restore(folder: str | os.PathLike[str]) -> Scorer:
     InputError : the folder holds none, or one that is damaged or of another version
     """
     content, arrays = read(folder)
-    markers = pd.DataFrame(content["markers"])
+    markers = pd.DataFrame(content["markers"], dtype=object)
     count, width = len(markers), 1 + len(content["columns"])
     markers["mean"] = arrays.get("mean", np.zeros(0))
     loadings = arrays.get("loadings", np.zeros((count, 0), np.float32))

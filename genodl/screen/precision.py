@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-NATIVE = {"avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16"}  # flags of a processor that has them
+NATIVE = {"avx512_bf16", "amx_bf16", "bf16"}  # flags of a processor that has them
 DESCRIBED = Path("/proc/cpuinfo")
 
 

@@ -49,4 +49,5 @@ def test_two_processes_find_what_one_finds_and_the_first_writes(source, tmp_path
     one, two = (
         pd.read_csv(tmp_path / name / "markers.tsv", sep="\t") for name in ("alone", "both")
     )
+    # networks of two devices are sums in another order, see tests/train/test_processes.py
     pd.testing.assert_frame_equal(one, two, rtol=1e-3, atol=1e-5)

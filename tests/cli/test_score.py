@@ -71,6 +71,7 @@ def test_the_program_says_what_the_command_says(run, succeed, tmp_path):
     values, covariates = inputs(folder, said)
     found = np.asarray(program.call(values, covariates))
     assert found.shape == (len(table), 1)
+    # the table has six digits, and covariates are put together by hand in double precision
     np.testing.assert_allclose(found[:, 0], table["prediction"], rtol=1e-4, atol=1e-4)
 
 
@@ -118,6 +119,7 @@ def test_wrong_input_is_one_line(run, fail, tmp_path):
     assert "'age'" in fail("predict", out, *files(folder)[:4])
     assert "'respons'" in fail("predict", out, *files(folder), "--phenotype", "respons")
     assert "stablehlo or onnx" in fail("export", out, "--out", tmp_path / "x", "--format", "tf")
+    assert "cannot be written" in fail("export", out, "--out", tmp_path / "no" / "model.bin")
     other = (folder / "samples.tsv").read_text().replace("age", "years")
     (tmp_path / "other.tsv").write_text(other)
     line = fail("predict", out, *files(folder)[:4], "--samples", tmp_path / "other.tsv")

@@ -117,6 +117,19 @@ def test_components_are_the_eigenvectors_of_the_kinship():
     assert (found[np.abs(found).argmax(axis=0), range(5)] > 0).all()
 
 
+def test_loadings_give_the_same_samples_their_components_again():
+    random = np.random.default_rng(12)
+    dosage = random.binomial(2, random.uniform(0.1, 0.9, 60), (80, 60)).astype(np.int8)
+    dosage[random.random(dosage.shape) < 0.05] = -1
+    dosage[:, 7] = 1  # does not vary
+    components = principal_components(dosage, 3)
+    known = np.where(dosage < 0, np.nan, dosage)
+    away = np.nan_to_num(known - np.nanmean(known, axis=0))
+    found = away @ structure.loadings(dosage, components)
+    assert np.abs(found - components).max() < 1e-4  # single precision
+    assert not structure.loadings(dosage, components)[7].any()
+
+
 def test_iteration_finds_the_same_components(monkeypatch):
     dosage = haplotypes(np.random.default_rng(5), 80, 400)
     exact = principal_components(dosage, 3, seed=0)

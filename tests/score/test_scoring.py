@@ -8,7 +8,7 @@ import pytest
 from anndata import AnnData
 
 from genodl import score
-from genodl.pipeline import collect, networks
+from genodl.pipeline import collect, genelevel, networks
 from genodl.pipeline.discovery import discover
 from genodl.pipeline.scoring import scorer as made_of
 from genodl.values import MISSING, Cohort
@@ -128,6 +128,33 @@ def test_the_scorer_is_the_mean_of_the_folds(learnt, cohort):
     ]
     mean = score.predict(found.scorer, cohort).table["prediction"]
     assert np.abs(np.mean(each, axis=0) - mean).max() < 1e-4
+
+
+def test_positions_stay_whole_beside_markers_without_one(learnt, tmp_path):
+    score.save(learnt[0].scorer, tmp_path / "scorer")
+    for scorer in (learnt[0].scorer, score.restore(tmp_path / "scorer")):
+        pos = scorer.markers.groupby("modality")["pos"].first()
+        assert isinstance(pos["variants"], int)
+        assert (
+            scorer.markers["pos"].isna().sum() == (scorer.markers["modality"] != "variants").sum()
+        )
+
+
+@pytest.mark.parametrize("model", ["auto", "mlp"])
+def test_branches_of_genes_are_left_out_and_it_is_said(cohort, model):
+    named = pd.DataFrame(
+        {"contig": "1", "start": [1, 9_000_000], "end": [8_000_000, 30_000_000], "gene": ["a", "b"]}
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks, "gate", lambda *_: 0.5)
+        patch.setattr(genelevel, "gate", lambda *_: 0.5)
+        found = discover(
+            cohort, phenotype="dose", genes=named, model=model, folds=3, members=2, checks=0
+        )
+    (output,) = found.scorer.outputs
+    assert output.networks is None
+    assert "branches of genes" in output.omitted
+    assert np.isfinite(score.predict(found.scorer, cohort).table["prediction"]).all()
 
 
 def test_new_samples_are_foretold_about_as_well_as_those_held_out(learnt):
