@@ -95,6 +95,12 @@ def transfer(
             mend="save it with extra=described(cohort, modality, columns)",
         )
     markers = pd.DataFrame(kept[MARKERS])
+    if len(markers) != ensemble.network.inputs:
+        raise InputError(
+            f"it names {len(markers)} markers, the network has {ensemble.network.inputs} inputs",
+            where=str(checkpoint),
+            mend="save it with the columns it was trained on, one an input",
+        )
     found = match(markers, cohort.modalities)
     if (found.status == ABSENT).all():
         raise InputError(

@@ -158,6 +158,9 @@ def test_faults_are_one_line(trained, tmp_path):
     save(ensemble, tmp_path / "bare")
     with pytest.raises(InputError, match="does not say which markers"):
         transfer(tmp_path / "bare", here)
+    save(ensemble, tmp_path / "few", extra=described(here, "variants", range(5)))
+    with pytest.raises(InputError, match="names 5 markers, the network has 12 inputs"):
+        transfer(tmp_path / "few", here)
     with pytest.raises(InputError, match="no parameter begins with 'dense9'"):
         transfer(folder, here, freeze=["dense9"])
     with pytest.raises(InputError, match="none of its 12 markers"):
