@@ -12,7 +12,7 @@ from genodl.cohort.presence import VARIANTS
 from genodl.config import DiscoverConfig
 from genodl.pipeline.study import Study
 from genodl.screen.channels import STEPS
-from genodl.screen.marginal import Screen, keep_best, scan
+from genodl.screen.marginal import Screen, keep_best, scan, unevenness
 
 BENT = 32  # markers of a training fold, none of them variants, that are cut at their quantiles
 BENT_Z = 3.0  # |z| of the screen that they must reach
@@ -32,7 +32,8 @@ class Candidates(NamedTuple):
         the first view is the whole training fold, each other leaves out one inner group. Channels
         2 and above are steps, see `Candidates.channels`
     strength : float32, the same shape, |z| of the screen
-    marginal : float32, (markers, targets), z of the additive channel over all samples
+    marginal : float32, (markers, targets), z of the additive channel over all samples, by the
+        variance of the residual that the covariates foretell
     scale : float32, (markers,), standard deviation of each marker in its own unit
     """
 
@@ -83,6 +84,8 @@ def screen(study: Study, modality: str, config: DiscoverConfig, track: Track) ->
     used = residuals.shape[1]
     whole = np.stack([t.marginal for t in study.targets], axis=1)
     columns = jnp.asarray(np.concatenate([residuals, whole], axis=1))
+    spread = np.stack([np.where(t.known, t.spread, 0) for t in study.targets], axis=1)
+    spread = jnp.asarray(spread, jnp.float32)
     markers = study.cohort.modalities[modality].n_vars
     marginal = np.zeros((markers, targets), np.float32)
     scale = np.zeros(markers, np.float32)
@@ -91,7 +94,8 @@ def screen(study: Study, modality: str, config: DiscoverConfig, track: Track) ->
         blocks = study.blocks(modality)
         for start, width, channels in track(blocks, f"screening {modality}", markers):
             z = np.asarray(scan(channels, columns))[:, :width]
-            marginal[start : start + width] = z[0, :, used:]
+            wider = np.sqrt(unevenness(channels, spread))[:width]
+            marginal[start : start + width] = z[0, :, used:] / wider
             scale[start : start + width] = np.asarray(channels.scale)[:width]
             yield start, z[:, :, :used]
 

@@ -49,6 +49,25 @@ def scan(channels: Channels, residuals: jax.Array) -> jax.Array:
     return jnp.where(channels.active[:, :, None], z, 0)
 
 
+@jax.jit
+def unevenness(channels: Channels, spread: jax.Array) -> jax.Array:
+    """Variance of the additive score of each marker, over what one variance for all would give.
+
+    Parameters
+    ----------
+    channels : of a block of markers
+    spread : float32, (places, residuals), variance of each sample's residual over the mean of its
+        column, 0 outside the samples it covers
+
+    Returns
+    -------
+    float32, (markers, residuals), 1 where inactive
+    """
+    squares = channels.values[0].T ** 2
+    foretold, alike = squares @ spread, squares @ (spread != 0).astype(spread.dtype)
+    return jnp.where(alike > 0, foretold / jnp.maximum(alike, 1e-30), 1)
+
+
 def keep_best(scores: Iterable[tuple[int, np.ndarray]], *, markers: int, most: int) -> Screen:
     """The `most` features of largest |z| of each residual, over blocks of markers.
 

@@ -57,6 +57,19 @@ def test_a_carrier_status_has_the_p_value_of_the_t_test():
     assert row["score"] == pytest.approx(stats.norm.isf(expected), abs=1e-3)
 
 
+def test_one_marker_p_values_hold_beside_a_strong_covariate_of_a_binary_trait():
+    """Markers that follow the covariate are carried where cases are less certain."""
+    rng = np.random.default_rng(4)
+    age = rng.standard_normal(600)
+    share = 1 / (1 + np.exp(1 - 0.8 * age))
+    dosage = rng.binomial(2, share[:, None], (600, 1500)).astype(np.int8)
+    cohort = cohort_of(dosage, rng.binomial(1, 1 / (1 + np.exp(4 - 3 * age))).astype(float))
+    cohort.samples["age"] = age
+    p = found_in(cohort, covariates=("age",)).markers["marginal_p"]
+    for level, most in ((0.05, 1.3), (0.01, 1.7)):  # 2.5 standard errors above nominal
+        assert (p < level).mean() < most * level
+
+
 def test_twins_share_their_locus_and_their_rank_statistics():
     rng = np.random.default_rng(2)
     dosage = rng.binomial(2, 0.4, (SAMPLES, 20)).astype(np.int8)

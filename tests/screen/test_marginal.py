@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from genodl.screen.channels import WINSOR, covariate_projection, encode
-from genodl.screen.marginal import keep_best, scan
+from genodl.screen.channels import WINSOR, Channels, covariate_projection, encode
+from genodl.screen.marginal import keep_best, scan, unevenness
 
 
 def t_statistic(y: np.ndarray, x: np.ndarray, covariates: np.ndarray) -> float:
@@ -51,6 +51,16 @@ def test_the_second_channel_is_scored_as_any_other_column(drawn):
     columns = np.asarray(channels.values)[1].T[active]
     expected = [np.corrcoef(c, y)[0, 1] * np.sqrt(250) for c in columns]
     assert_allclose(z[1, active, 0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_carriers_of_a_wide_residual_widen_their_marker():
+    """A marker carried where residuals vary twice the mean, one carried where half, one unseen."""
+    values = np.zeros((2, 6, 3), np.float32)
+    values[0, :2, 0], values[0, 2:4, 1], values[0, 4:, 2] = 1.0, 3.0, 1.0
+    channels = Channels(values, np.ones((2, 3), bool), np.ones(3, np.float32))
+    spread = np.array([[1, 3, 0.5, 0.5, 0, 0], [1, 1, 1, 1, 1, 1]], np.float32).T
+    found = unevenness(channels, jnp.asarray(spread))
+    assert_allclose(found, [[2, 1], [0.5, 1], [1, 1]], rtol=1e-6)
 
 
 def test_rows_with_no_residual_do_not_count(drawn):
