@@ -54,7 +54,7 @@ def brought_together(
         calibration=calibration,
         predictions=pd.concat(predicted, ignore_index=True),
         run=_run(study, config, covariates, names)
-        | {"pairs": scanned.record}
+        | {"pairs": scanned.record(config)}
         | ({"genes": level.record} if level else {}),
         ensembles={_title(study.targets[i]): deeps[i].ensemble for f in real for i in f},
         extras={

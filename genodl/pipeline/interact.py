@@ -52,12 +52,12 @@ class Panel(NamedTuple):
         """How many products of three markers a product of three is the best of."""
         return comb(min(config.triple_markers, self.markers), 3)
 
-    @property
-    def record(self) -> dict[str, float]:
+    def record(self, config: DiscoverConfig) -> dict[str, float]:
         """What is scanned, for the provenance."""
         partners = len(self.column) - self.markers
         both, mixed = count(self.markers, partners)
         found = {"markers": self.markers, "covariates": partners, "pairs": both + mixed}
+        found |= {"triples": self.of_three(config)}
         return {**found, "z": float(bound(both)), "z_covariates": float(bound(mixed))}
 
     @property

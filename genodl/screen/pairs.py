@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genodl.screen.precision import short_float
-from genodl.screen.products import CARRIERS, MOST, Products, bound, none, propose, strongest
+from genodl.screen.products import bound, strongest
 
 SHORTLIST = 1024  # pairs of the scan that are scored exactly in every fold
 TILE = 768  # columns of a square of pairs that is scored at once; its folds' sums are kept in cache
@@ -51,10 +51,11 @@ def shortlist(
     markers = columns if markers is None else markers
     energy = (response.reshape(folds, -1).astype(float) ** 2).sum(1)
     left = energy.sum() - (energy if folds > 1 else 0)
-    if not np.all(left > 0):
+    families = [n for n in count(markers, columns - markers) if n]
+    if not families or not np.all(left > 0):
         return np.zeros((2, 0), int)
     # half the bound leaves room for products whose variance is not one
-    least = min(bound(n) for n in count(markers, columns - markers) if n) / 2
+    least = min(map(bound, families)) / 2
     scale = jnp.asarray(1 / np.sqrt(left), jnp.float32).reshape(-1)
     e = jnp.asarray(response, jnp.float32)
     kept: list[np.ndarray] = [np.zeros((3, 0))]
@@ -69,25 +70,6 @@ def shortlist(
             kept.append(found[:, (found[0] >= least) & (found[2] < columns)])
         kept = [strongest(np.concatenate(kept, axis=1), SHORTLIST)]
     return kept[0][1:].astype(int)
-
-
-def scan_pairs(panel: np.ndarray, residual: np.ndarray, *, most: int = MOST) -> Products:
-    """Pairs whose product is associated with a residual beyond `bound`.
-
-    Parameters
-    ----------
-    panel : float32, (samples, markers), additive channels, mean 0 and variance about 1
-    residual : float32, (samples,), mean 0, 0 where a sample is not for training
-    most : pairs returned at most
-
-    Source
-    ------
-    The bound is the usual one for the largest of many normal deviates.
-    """
-    if panel.shape[1] < 2 or (residual != 0).sum() < CARRIERS:
-        return none(2)
-    pairs = shortlist(panel, residual)
-    return propose(panel, residual, pairs, threshold=bound(count(panel.shape[1])[0]), most=most)
 
 
 def _tile(panel: np.ndarray, start: int, size: int) -> np.ndarray:

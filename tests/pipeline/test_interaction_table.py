@@ -109,8 +109,9 @@ def test_every_level_is_a_partner_and_components_are_none():
     scanned = panel(study, config)
     assert scanned.markers == len(scanned.column) - 4
     assert scanned.key(scanned.markers + 3) == (COVARIATES, 3)
-    record = scanned.record
+    record = scanned.record(config)
     assert record["covariates"] == 4
+    assert record["triples"] == scanned.markers * (scanned.markers - 1) * (scanned.markers - 2) // 6
     assert record["pairs"] == sum(range(scanned.markers)) + 4 * scanned.markers
     both = sum(range(scanned.markers))
     assert record["z"] == pytest.approx(np.sqrt(2 * np.log(both)))

@@ -7,8 +7,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
-from genodl.screen.pairs import count, scan_pairs, shortlist
-from genodl.screen.products import CARRIERS, Products, bound, certain, exact_scores, propose
+from genodl.screen.pairs import count, shortlist
+from genodl.screen.products import CARRIERS, MOST, Products, bound, certain, exact_scores, propose
 
 
 def panel(seed: int, *, samples: int = 500, markers: int = 40) -> np.ndarray:
@@ -20,6 +20,11 @@ def panel(seed: int, *, samples: int = 500, markers: int = 40) -> np.ndarray:
 
 def centred(y: np.ndarray) -> np.ndarray:
     return (y - y.mean()).astype(np.float32)
+
+
+def scan_pairs(x: np.ndarray, e: np.ndarray, *, most: int = MOST) -> Products:
+    """Pairs whose product is associated with a residual beyond the bound."""
+    return propose(x, e, shortlist(x, e), threshold=bound(count(x.shape[1])[0]), most=most)
 
 
 def brute_force(x: np.ndarray, e: np.ndarray) -> dict[tuple[int, int], float]:
