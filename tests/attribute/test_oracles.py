@@ -137,9 +137,11 @@ def test_integrated_gradients_of_sequences_are_captums():
     close(np.swapaxes(found.values, 1, 2), expected.numpy(), 1e-8)
 
 
-def test_expected_gradients_at_the_same_draws_are_captums_gradient_shap():
+@pytest.mark.parametrize(("kind", "tolerance"), [(np.float64, 1e-10), (np.float32, 1e-5)])
+def test_expected_gradients_at_the_same_draws_are_captums_gradient_shap(kind, tolerance):
     captum = pytest.importorskip("captum.attr")
-    net, x, background = dense("tanh"), drawn(5, INPUTS, seed=20), drawn(6, INPUTS, seed=21)
+    net = dense("tanh", kind)
+    x, background = (drawn(n, INPUTS, seed=s).astype(kind) for n, s in ((5, 20), (6, 21)))
     draws = 40
     np.random.seed(7)  # noqa: NPY002
     expected = captum.GradientShap(net.model).attribute(
@@ -147,16 +149,18 @@ def test_expected_gradients_at_the_same_draws_are_captums_gradient_shap():
     )
     np.random.seed(7)  # noqa: NPY002
     which = np.random.choice(6, 5 * draws).reshape(5, draws).T  # noqa: NPY002
-    points = np.random.uniform(0, 1, 5 * draws).reshape(5, draws).T  # noqa: NPY002
-    target = jnp.eye(3)[jnp.ones(5, int)]
+    points = np.random.uniform(0, 1, 5 * draws).reshape(5, draws).T.astype(kind)  # noqa: NPY002
+    target = jnp.eye(3, dtype=kind)[jnp.ones(5, int)]
     batch = Batch(jnp.asarray(x), jnp.asarray(background)[None], target, jnp.arange(5))
     found = at_draws(net.predict, batch, jnp.asarray(which), jnp.asarray(points))
-    close(found.values, expected.numpy())
+    assert found.values.dtype == kind
+    close(found.values, expected.numpy(), tolerance)
 
 
-def test_occlusion_is_captums():
+@pytest.mark.parametrize(("kind", "tolerance"), [(np.float64, 1e-6), (np.float32, 1e-5)])
+def test_occlusion_is_captums(kind, tolerance):
     captum = pytest.importorskip("captum.attr")
-    net, x = convolutional(), sequences(3, 20)
+    net, x = convolutional(kind), sequences(3, 20).astype(kind)
     found = attribute(
         net.predict, x, baseline=0, method="occlusion", output=1, window=(5, 2), stride=(3, 1)
     )
@@ -165,7 +169,8 @@ def test_occlusion_is_captums():
     )
     # Captum weighs a shortened last window, ours ends with the input: they agree before it.
     # Captum accumulates in single precision.
-    close(found.values[:, :19], np.swapaxes(expected.numpy(), 1, 2)[:, :19], 1e-6)
+    assert found.values.dtype == kind
+    close(found.values[:, :19], np.swapaxes(expected.numpy(), 1, 2)[:, :19], tolerance)
 
 
 def test_ablation_of_groups_is_captums():
@@ -213,29 +218,34 @@ def test_gradient_explainer_agrees_at_the_same_draws():
     close(found.values, expected[..., 1], 1e-5)
 
 
-def test_shapley_values_are_shaps_exact_explainer():
+@pytest.mark.parametrize(("kind", "tolerance"), [(np.float64, 1e-10), (np.float32, 1e-5)])
+def test_shapley_values_are_shaps_exact_explainer(kind, tolerance):
     shap = pytest.importorskip("shap")
-    net, x, background = dense("silu"), drawn(3, INPUTS, seed=20), drawn(6, INPUTS, seed=21)
+    net = dense("silu", kind)
+    x, background = (drawn(n, INPUTS, seed=s).astype(kind) for n, s in ((3, 20), (6, 21)))
     found = attribute(net.predict, x, baseline=background, method="shapley")
     with torch.no_grad():
         explainer = shap.ExactExplainer(
-            lambda z: net.model(torch.tensor(z)).detach().numpy(),
+            lambda z: net.model(torch.tensor(z.astype(kind))).detach().numpy(),
             shap.maskers.Independent(background, max_samples=100),
         )
         expected = explainer(x).values
-    close(found.values, expected)
+    assert found.values.dtype == kind
+    close(found.values, expected, tolerance)
 
 
-def test_deeplift_shap_of_sequences_is_tangermemes():
+@pytest.mark.parametrize(("kind", "tolerance"), [(np.float64, 1e-10), (np.float32, 1e-5)])
+def test_deeplift_shap_of_sequences_is_tangermemes(kind, tolerance):
     tangermeme = pytest.importorskip("tangermeme.deep_lift_shap")
-    net, x = convolutional(), sequences(3, 20)
-    references = np.stack([sequences(5, 30 + i) for i in range(3)])
+    net, x = convolutional(kind), sequences(3, 20).astype(kind)
+    references = np.stack([sequences(5, 30 + i) for i in range(3)]).astype(kind)
     found = attribute(net.predict, x, baseline=references, method="deeplift_shap", output=1)
     kept = {"references": channels_first(references), "target": 1, "device": "cpu"}
     expected = tangermeme.deep_lift_shap(net.model, channels_first(x), **kept)
     # tangermeme gives the whole difference at a position to the base that is present.
     total = found.values.sum(axis=2)
-    close(total, expected.numpy().sum(axis=1))
+    assert found.values.dtype == kind
+    close(total, expected.numpy().sum(axis=1), tolerance)
 
 
 def test_substitutions_are_tangermemes():
