@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ MEASURES = (
     *(f"{kind}_{what}" for kind in ("credible", "attributed") for what in ("covered", "size")),
 )
 PLACE = ["regime", "h2", "variants"]
+CELL = [*PLACE, "replicate", "contender", "revision", "commit", *MEASURES]
 OURS = "genodl"
 TOLD = "plink2_interaction"  # is told which covariates to multiply, as no other peer is
 INTERACTIONS = ("products", "variant_expression", "variant_covariate", "mixed")
@@ -38,6 +40,28 @@ def interval(values: Sequence[float]) -> dict[str, Any]:
         half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
         low, high = float(mean - half), float(mean + half)
     return {"mean": mean, "low": low, "high": high, "n": len(values)}
+
+
+def recorded(cells: Sequence[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
+    """Cells with those of a table of earlier runs, which takes up the new ones.
+
+    Parameters
+    ----------
+    cells : results of single cells; they replace those of the same regime, h2, variants, replicate
+        and contender; one that was skipped leaves what is there
+    path : of a TSV, made where it is absent
+    """
+    known = pd.read_csv(path, sep="\t") if path.exists() else pd.DataFrame(columns=CELL)
+    ran = pd.DataFrame([c for c in cells if c.get("ap") is not None]).reindex(columns=CELL)
+    # what is about to be written is all that is read
+    kinds = dict.fromkeys(MEASURES, float) | {"h2": float, "variants": int, "replicate": int}
+    both = pd.concat([known.astype(kinds), ran.astype(kinds).round(5)], ignore_index=True)
+    key = [*PLACE, "replicate", "contender"]
+    table = both.drop_duplicates(key, keep="last").sort_values(key, kind="stable")
+    part = path.with_suffix(".partial")
+    table.to_csv(part, sep="\t", index=False)
+    part.rename(path)
+    return table.to_dict("records")
 
 
 def ours(contender: str) -> bool:

@@ -37,7 +37,7 @@ from _recovery_score import (
     loci,
     selected_by_p,
 )
-from _recovery_table import ablation, criteria, summary
+from _recovery_table import ablation, criteria, recorded, summary
 from _regimes import REGIMES
 from _trial import FOLDS, Trial, trial
 
@@ -192,11 +192,15 @@ def grid(given: Any) -> list[Cell]:
 
 
 def held(work: Path) -> list[dict[str, Any]]:
-    """The results in a folder, in the order of the regimes and contenders."""
+    """The results in a folder."""
     found = [json.loads(path.read_text()) for path in sorted(work.glob("*.json"))]
-    found = [c for c in found if c.get("revision") == REVISION and not c.get("quick")]
-    order = {name: i for i, name in enumerate([*REGIMES, *CONTENDERS])}
-    return sorted(found, key=lambda c: (c["variants"], order[c["regime"]], order[c["contender"]]))
+    return [c for c in found if c.get("revision") == REVISION and not c.get("quick")]
+
+
+def ordered(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Cells in the order of the regimes and contenders."""
+    order = {name: i for i, name in enumerate([*REGIMES, *CONTENDERS, *QUICK])}
+    return sorted(cells, key=lambda c: (c["variants"], order[c["regime"]], order[c["contender"]]))
 
 
 def main() -> None:
@@ -211,6 +215,7 @@ def main() -> None:
         contenders={"default": ",".join(CONTENDERS), "help": "comma separated"},
         variants={"type": int, "default": 2000, "choices": list(LENGTHS), "help": "typed"},
         collect={"action": "store_true", "help": "run nothing, sum up what --work holds"},
+        record={"type": Path, "help": "TSV of cells of earlier runs, summed up with these"},
         picture={"type": Path, "help": "where the figure is kept"},
     )
     with tempfile.TemporaryDirectory() as scratch:
@@ -218,7 +223,8 @@ def main() -> None:
         work.mkdir(parents=True, exist_ok=True)
         chosen = QUICK if given.quick else CONTENDERS
         done = held(work) if given.collect else run(grid(given), work, chosen, quick=given.quick)
-        entries = summary(done)
+        done = recorded(done, given.record) if given.record else done
+        entries = summary(ordered(done))
         commits = sorted({str(each.get("commit")) for each in done})
     judged = criteria(entries, quick=given.quick)
     if given.picture:

@@ -255,6 +255,20 @@ def test_the_network_wins_where_its_gain_is_certain():
     assert parts == pytest.approx({"genodl": 0.815, "genodl_products": 0.5})
 
 
+def test_cells_join_those_of_earlier_runs(tmp_path):
+    table, path = script("_recovery_table"), tmp_path / "cells.tsv"
+    earlier = [cell("genodl", r, 0.5, revision=3, commit="a") for r in range(2)]
+    assert len(table.recorded(earlier, path)) == 2
+    again = [cell("genodl", 1, 0.7, revision=3, commit="b"), cell("a", 1, 0.123456)]
+    again += [{**cell("genodl", 0, 0), "ap": None, "skipped": "absent"}]
+    joined = table.recorded(again, path)
+    found = [(c["contender"], c["replicate"], c["ap"]) for c in joined]
+    assert found == [("genodl", 0, 0.5), ("a", 1, 0.12346), ("genodl", 1, 0.7)]
+    (entry,) = table.summary(joined)
+    assert entry["contenders"]["genodl"]["ap"]["mean"] == pytest.approx(0.6)
+    assert pd.DataFrame(table.recorded([], path)).equals(pd.DataFrame(joined))
+
+
 def test_the_figure_has_a_row_a_regime(tmp_path):
     cells = [cell("genodl", r, 0.8 + 0.01 * r) for r in range(2)] + [cell("a", 0, 0.5)]
     cells += [{**each, "h2": 0.4, "regime": "mixed"} for each in cells]
