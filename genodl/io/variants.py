@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from os import PathLike
-from typing import Any
-
-import pandas as pd
-from anndata import AnnData
+from typing import TYPE_CHECKING, Any
 
 from genodl.errors import InputError
 from genodl.io.formats import Paths, first_of, opened, stream
 from genodl.io.gather import joined, of_size, unique_names
 from genodl.io.sift import EVERYTHING, Filters, report, sift
 from genodl.io.source import Block, Field
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 
 def read_variants(
@@ -62,6 +64,7 @@ def read_variants(
     losses: Counter[str] = Counter()
     with opened(path, reference, field, losses) as sources:
         names, blocks = stream(sources, region=region, samples=samples, field=field, info=info)
+        _import_beside()
         kept = list(sift(blocks, filters, losses))
     report(first_of(path), losses)
     found = _anndata(kept, names, unique_names(), field, info)
@@ -105,9 +108,15 @@ def iter_variants(
     with opened(path, reference, field, losses) as sources:
         names, blocks = stream(sources, region=region, samples=samples, field=field, info=info)
         name = unique_names()
+        _import_beside()
         for group in of_size(sift(blocks, filters, losses), block):
             yield _anndata(group, names, name, field, info)
     report(first_of(path), losses)
+
+
+def _import_beside() -> None:
+    """Import AnnData, which takes a second, while the first blocks are read."""
+    threading.Thread(target=import_module, args=("anndata",), daemon=True).start()
 
 
 def _anndata(
@@ -118,6 +127,9 @@ def _anndata(
     info: Sequence[str],
 ) -> AnnData:
     """The blocks as one AnnData, (samples, alleles)."""
+    import pandas as pd
+    from anndata import AnnData
+
     whole = joined(blocks, len(samples), field, info)
     variants = pd.DataFrame(whole.variants, copy=False)
     variants.index = pd.Index(names(whole.variants), dtype=object)
