@@ -14,7 +14,7 @@ from genodl.pipeline.learn import Attributed, Linear, Part, Proposal, Term
 from genodl.pipeline.partners import carried, partners
 from genodl.pipeline.study import Study
 from genodl.screen.pairs import count, shortlist
-from genodl.screen.products import bound, certain, propose
+from genodl.screen.products import bound, certain, exact_scores, propose
 from genodl.screen.sparse import SparseFit, sparse_path
 from genodl.screen.triples import shortlist_triples, stand_out
 
@@ -89,7 +89,8 @@ def panel(study: Study, config: DiscoverConfig) -> Panel:
     covariates = partners(study, config)[1]
     names.append(np.full(covariates.shape[1], COVARIATES, object))
     columns.append(np.arange(covariates.shape[1]))
-    laid = np.concatenate([*values, covariates], axis=1)
+    # a column is contiguous, as the scans want it
+    laid = np.concatenate([*(v.T for v in values), covariates.T]).T
     return Panel(np.concatenate(names), np.concatenate(columns), laid, markers)
 
 
@@ -124,10 +125,17 @@ def interact(
         return Part(prediction, inner, {})
     shared = target.marginal - linear.prediction[np.arange(places), fold]
     scans = _scans(scanned, _centred(shared, target.known), folds, config)
-    for k in range(folds):
-        train = target.known & (fold != k)
-        response = _centred(target.residual[:, k] - linear.inner[:, k], train)
-        found = [each for scan in scans for each in _proposed(scanned, response, scan)]
+    trained = [target.known & (fold != k) for k in range(folds)]
+    responses = np.stack(
+        [_centred(target.residual[:, k] - linear.inner[:, k], trained[k]) for k in range(folds)]
+    )
+    scores = [exact_scores(scanned.values, responses, scan.columns) for scan in scans]
+    for k, (train, response) in enumerate(zip(trained, responses, strict=True)):
+        found = [
+            each
+            for scan, z in zip(scans, scores, strict=True)
+            for each in _proposed(scanned, response, scan, z[k])
+        ]
         proposals += [Proposal(k, tuple(map(scanned.key, f)), z) for f, z, _ in found]
         used = [factors for factors, _, sure in found if sure]
         if not used:
@@ -174,10 +182,10 @@ def _scans(
 
 
 def _proposed(
-    scanned: Panel, response: np.ndarray, scan: _Scan
+    scanned: Panel, response: np.ndarray, scan: _Scan, z: np.ndarray
 ) -> list[tuple[tuple[int, ...], float, bool]]:
     """Factors of the products that a fold proposes, their z, and whether they are certain."""
-    found = propose(scanned.values, response, scan.columns, threshold=bound(scan.among))
+    found = propose(scanned.values, response, scan.columns, z, threshold=bound(scan.among))
     sure = np.abs(found.z) > certain(scan.among[found.place])
     factors = map(tuple, found.columns.T.tolist())
     return list(zip(factors, found.z.tolist(), sure.tolist(), strict=True))

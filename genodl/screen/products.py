@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 MOST = 16  # products a fold may pass on
-CHUNK = 256  # products scored exactly at once
+CHUNK = 64  # products scored exactly at once
 CARRIERS = 10.0  # effective samples that must carry a product
 RIDGE = 1e-4  # keeps the factors of a 0/1 marker, whose square repeats it, solvable
 
@@ -45,6 +45,7 @@ def propose(
     panel: np.ndarray,
     response: np.ndarray,
     columns: np.ndarray,
+    z: np.ndarray,
     *,
     threshold: float | np.ndarray,
     most: int = MOST,
@@ -60,6 +61,7 @@ def propose(
     panel : float32, (samples, columns)
     response : float32, (samples,), mean 0, 0 where a sample is not for training
     columns : int, (order, products), of the factors
+    z : float, (products,), their scores in the training fold, see `exact_scores`
     threshold : the |z| that must be exceeded, also given the products already taken; one for all,
         or one a product
     most : products returned at most
@@ -67,7 +69,6 @@ def propose(
     train = response != 0
     if train.sum() < CARRIERS or not columns.shape[1]:
         return none(len(columns))
-    z = exact_scores(panel, response, columns)
     best = np.argsort(-np.abs(z), kind="stable")
     least = np.broadcast_to(threshold, z.shape)
     best = best[np.abs(z[best]) > least[best]][: 8 * most]
@@ -87,17 +88,24 @@ def propose(
     return Products(columns[:, taken], z[taken], np.array(taken, int))
 
 
-def exact_scores(panel: np.ndarray, response: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """z of each product of columns, (products,), given all of lower order."""
-    train = jnp.asarray(response != 0, jnp.float32)
-    e = jnp.asarray(response, jnp.float32)
-    found = [np.zeros(0)]
+def exact_scores(panel: np.ndarray, responses: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """z of each product of columns, given all of lower order, float64, (folds, products).
+
+    Parameters
+    ----------
+    panel : float32, (samples, columns)
+    responses : float32, (folds, samples), mean 0, 0 where a sample is not for training
+    columns : int, (order, products), of the factors
+    """
+    train = jnp.asarray(responses != 0, jnp.float32)
+    e = jnp.asarray(responses, jnp.float32)
+    found = [np.zeros((len(responses), 0))]
     for start in range(0, columns.shape[1], CHUNK):
         chunk = columns[:, start : start + CHUNK]
-        factors = panel[:, np.resize(chunk.T, (CHUNK, len(chunk))).T]
+        factors = panel.T[np.resize(chunk.T, (CHUNK, len(chunk)))]
         z = _exact(jnp.asarray(factors), e, train)
-        found.append(np.asarray(z, float)[: chunk.shape[1]])
-    return np.concatenate(found)
+        found.append(np.asarray(z, float)[:, : chunk.shape[1]])
+    return np.concatenate(found, axis=1)
 
 
 def orthogonal(u: np.ndarray, span: np.ndarray) -> np.ndarray:
@@ -123,21 +131,33 @@ def _lower(factors: list) -> list:
 
 
 @jax.jit
-def _exact(factors: jax.Array, response: jax.Array, train: jax.Array) -> jax.Array:
-    """z of each product of columns, (places, order, products), (products,)."""
+def _exact(factors: jax.Array, responses: jax.Array, train: jax.Array) -> jax.Array:
+    """z of each product, (folds, products), of factors (products, order, places).
 
-    def score(columns: jax.Array) -> jax.Array:
-        columns = columns * train[:, None]
-        product = columns.prod(1)
-        lower = jnp.stack([train, *_lower(list(columns.T))], axis=1)
-        lower = lower / jnp.sqrt(jnp.maximum((lower**2).sum(0), 1e-12))
-        gram = lower.T @ lower + RIDGE * jnp.eye(lower.shape[1])
-        direction = product - lower @ jnp.linalg.solve(gram, lower.T @ product)
-        power = (direction**2).sum()
-        carriers = power**2 / jnp.maximum((direction**4).sum(), 1e-30)
-        plain = (response**2).sum() / train.sum() * power
-        variance = jnp.maximum((direction**2 * response**2).sum(), plain)
-        z = (direction * response).sum() / jnp.sqrt(jnp.maximum(variance, 1e-30))
-        return jnp.where((carriers >= CARRIERS) & (power > 1e-3 * train.sum()), z, 0.0)
-
-    return jax.vmap(score, in_axes=2)(factors)
+    The moments of a product and all of lower order over the samples of each fold are one matrix
+    product.
+    """
+    given = [factors[:, i] for i in range(factors.shape[1])]
+    product = factors.prod(1)
+    lower = jnp.stack([jnp.ones_like(product), *_lower(given)], axis=1)
+    both = jnp.concatenate([lower, product[:, None]], axis=1)
+    count = both.shape[1]
+    i, j = np.triu_indices(count)
+    moments = jnp.einsum("cnp,kp->ckn", both[:, i] * both[:, j], train)
+    place = np.zeros((count, count), int)
+    place[i, j] = place[j, i] = np.arange(len(i))
+    moments = moments[..., place]
+    length = jnp.sqrt(jnp.maximum(jnp.diagonal(moments, axis1=2, axis2=3), 1e-12))[..., :-1]
+    gram = moments[..., :-1, :-1] / (length[..., None] * length[..., None, :])
+    right = moments[..., :-1, -1:] / length[..., None]
+    slopes = jnp.linalg.solve(gram + RIDGE * jnp.eye(count - 1), right)[..., 0] / length
+    said = jnp.einsum("ckl,clp->ckp", slopes, lower)
+    direction = (product[:, None] - said) * train
+    squares = direction**2
+    power = squares.sum(2)
+    carriers = power**2 / jnp.maximum((squares**2).sum(2), 1e-30)
+    samples = train.sum(1)
+    plain = (responses**2).sum(1) / samples * power
+    variance = jnp.maximum((squares * responses**2).sum(2), plain)
+    z = (direction * responses).sum(2) / jnp.sqrt(jnp.maximum(variance, 1e-30))
+    return jnp.where((carriers >= CARRIERS) & (power > 1e-3 * samples), z, 0.0).T

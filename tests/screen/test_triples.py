@@ -44,7 +44,7 @@ def test_exact_scores_of_three_are_those_of_brute_force():
     signal = 0.4 * x[:, 2] * x[:, 5] * x[:, 7] + 0.5 * x[:, 2] * x[:, 5] + x[:, 1]
     e = centred(signal + np.random.default_rng(1).standard_normal(600))
     scores = brute_force(x, e)
-    found = exact_scores(x, e, np.array(list(scores)).T)
+    found = exact_scores(x, e[None], np.array(list(scores)).T)[0]
     assert_allclose(found, list(scores.values()), atol=5e-3)
 
 
@@ -61,7 +61,8 @@ def test_the_strongest_products_of_brute_force_are_listed_each_once_in_order():
     beyond = {places for places, z in scores.items() if abs(z) > bound(comb(20, 3))}
     assert beyond
     assert beyond <= set(map(tuple, listed.T.tolist()))
-    found = propose(x, e, listed, threshold=bound(comb(20, 3)))
+    z = exact_scores(x, e[None], listed)[0]
+    found = propose(x, e, listed, z, threshold=bound(comb(20, 3)))
     assert set(map(tuple, found.columns.T.tolist())) <= beyond
     assert_allclose(found.z, [scores[tuple(c)] for c in found.columns.T.tolist()], rtol=1e-2)
 
@@ -108,7 +109,9 @@ def test_noise_makes_no_fold_certain_of_a_product(kind: str):
             "few cases": (rng.random(400) < 0.08).astype(float),
         }
         e = centred(draws[kind])
-        found = propose(x, e, shortlist_triples(x, e), threshold=certain(comb(80, 3)))
+        listed = shortlist_triples(x, e)
+        z = exact_scores(x, e[None], listed)[0]
+        found = propose(x, e, listed, z, threshold=certain(comb(80, 3)))
         sure += len(found.z) > 0
     assert sure <= 1  # at one in a hundred each, two or more have a chance of 0.3 %
 
