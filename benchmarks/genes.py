@@ -38,6 +38,7 @@ NULLS = {
     "networks": ("strong_ld_linear_0.1", 500, 100, 2),
 }
 QUICK_NULLS = ("rare", "strong_ld")
+PROBABILITIES = (0.0, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 1.0)  # ends of the bins of a gene's own
 # level -> least and most share of p-values below it, over the level
 BOUNDS = {0.05: (0.8, 1.2), 0.01: (0.8, 1.25), 0.001: (0.7, 1.4)}
 
@@ -75,6 +76,14 @@ def tested(cohort: Genes, traits: np.ndarray, sets: dict[str, list[str]], **sett
     return gene_level(study, Annotation(genes, sets), near, config, lambda items, *_: items)
 
 
+def said(probability: pd.Series, causal: np.ndarray) -> list[list[float]]:
+    """Genes of each bin of the probability, the sum of it, and how many are causal."""
+    place = np.searchsorted(PROBABILITIES[1:-1], probability, side="right")
+    bins = len(PROBABILITIES) - 1
+    sums = (np.bincount(place, w, bins) for w in (np.ones(len(place)), probability, causal))
+    return np.stack(list(sums), axis=1).tolist()
+
+
 def ours(cohort: Genes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """genodl's evidence for genes, or for sets where the regime has some, and its discoveries."""
     sets = {f"S{i}": [f"G{g}" for g in rows] for i, rows in enumerate(cohort.sets)}
@@ -90,6 +99,7 @@ def ours(cohort: Genes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         "true_by_found_genes": sum(bool(causal & set(rows)) for rows in found_rows.values()),
     }
     counts |= {"genes_found": len(chosen), "true_genes_found": len(causal & set(chosen.index))}
+    counts["said"] = said(genes["probability"], genes.index.isin(causal))
     table = genes.reindex([f"G{g}" for g in range(len(cohort.causal))])
     if sets:
         table = level.pathways[0].set_index("pathway").reindex(list(sets))
@@ -190,8 +200,19 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
         "ratio": mean["genodl"] / mean[best],
         "realised_fdr": _false(runs, "true_clusters"),
         "realised_fdr_by_found_genes": _false(runs, "true_by_found_genes"),
+        "probability": reliability(runs),
         "cpu_seconds": float(np.mean([run["cpu_seconds"]["genodl"] for run in runs])),
     }
+
+
+def reliability(runs: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """In each bin of the probability: genes, the mean of it, and the share that is causal."""
+    pooled = np.sum([run["said"] for run in runs if "said" in run] or [[]], axis=0)
+    return [
+        {"from": low, "genes": n, "mean": p / n, "causal": true / n}
+        for low, (n, p, true) in zip(PROBABILITIES, pooled, strict=False)
+        if n
+    ]
 
 
 def _false(runs: list[dict[str, Any]], true: str) -> float:
@@ -264,6 +285,7 @@ def main() -> None:
         size=size,
         settings=SETTINGS,
         regimes=regimes,
+        probability=reliability([run for found in runs.values() for run in found]),
         nulls=nulls,
         absent=absent,
     )

@@ -255,6 +255,17 @@ def test_the_network_wins_where_its_gain_is_certain():
     assert parts == pytest.approx({"genodl": 0.815, "genodl_products": 0.5})
 
 
+def test_the_probability_of_genes_is_held_to_how_many_are_causal():
+    genes = script("genes")
+    one = genes.said(pd.Series([0.005, 0.5, 0.6, 1.0]), np.array([False, True, False, True]))
+    assert [row[0] for row in one] == [1, 0, 0, 0, 2, 0, 1]
+    found = genes.reliability([{"said": one}, {"said": one}, {}])
+    assert [row["genes"] for row in found] == [2, 4, 2]
+    assert [row["causal"] for row in found] == [0, 0.5, 1]
+    assert [row["mean"] for row in found] == pytest.approx([0.005, 0.55, 1.0])
+    assert genes.reliability([{}]) == []
+
+
 def test_cells_join_those_of_earlier_runs(tmp_path):
     table, path = script("_recovery_table"), tmp_path / "cells.tsv"
     earlier = [cell("genodl", r, 0.5, revision=3, commit="a") for r in range(2)]
