@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -48,7 +49,11 @@ def in_chunks(
     Parameters that `start` names, (members, ...), begin there in every task.
     """
     count, samples, _ = tasks.x.shape
-    members = tasks.held.shape[1]
+    given = tasks.held.shape[1]
+    # a member is trained under every pair of factors, from the same beginning
+    factors = np.repeat(np.array(config.tried, np.float32), given, axis=0)
+    members = len(factors)
+    tasks = tasks._replace(held=np.tile(tasks.held, (1, len(config.tried), 1)))
     size = _chunk(tasks.x.shape, members=members, activity=activity_size(net), config=config)
     order = minibatches(
         samples,
@@ -64,10 +69,13 @@ def in_chunks(
         # Tasks that only fill the last chunk carry no weight and stop at once.
         used = tasks.weight[at] * (np.arange(first, first + size) < count)[:, None]
         rows, target, offset = _scaled(tasks, at, used, standardised=LOSSES[loss].standardised)
-        state = [np.random.SeedSequence((seed, INIT, t)).generate_state(members * 4) for t in at]
-        fresh = initial_params(np.stack(state).reshape(size, members, 4), net=net)
+        state = [np.random.SeedSequence((seed, INIT, t)).generate_state(given * 4) for t in at]
+        fresh = initial_params(np.stack(state).reshape(size, given, 4), net=net)
         fresh = _begun(fresh, start or {})
-        placed = _placed((rows, target, used, tasks.held[at], offset, fresh), "tasks")
+        if len(config.tried) > 1:
+            fresh = jax.tree.map(lambda a: jnp.concatenate([a] * len(config.tried), axis=1), fresh)
+        each = np.broadcast_to(factors, (size, *factors.shape))
+        placed = _placed((rows, target, used, tasks.held[at], offset, fresh, each), "tasks")
         real = min(size, count - first)
         fit = _trained(
             Job(*placed, *_placed((order, key))),
@@ -77,9 +85,36 @@ def in_chunks(
             config=config,
             resume=resume,
         )
-        whole = gathered(fit._asdict())
+        whole = _chosen(gathered(fit._asdict()), tasks.held[at, :given], len(config.tried))
         found.append(jax.tree.map(lambda leaf: leaf[:real], whole))  # noqa: B023
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *found)
+
+
+def _chosen(fits: dict[str, Any], held: np.ndarray, tried: int) -> dict[str, Any]:
+    """Each member under the factors of its least validation loss, axes (tasks, members, ...).
+
+    What a half of its validation rows is predicted comes from the factors that the other half
+    chooses, as `Fit.out_of_bag` has it of the stopping round.
+    """
+    if tried == 1:
+        return fits
+
+    def picked(leaf: np.ndarray, at: np.ndarray) -> np.ndarray:
+        apart = leaf.reshape(len(leaf), tried, -1, *leaf.shape[2:])
+        at = at.reshape(len(at), 1, -1, *(1,) * (leaf.ndim - 2))
+        return np.take_along_axis(apart, at, axis=1)[:, 0]
+
+    def least(loss: np.ndarray) -> np.ndarray:
+        lost = np.where(fits["dropped"], np.inf, loss)
+        return lost.reshape(len(lost), tried, -1).argmin(1)
+
+    best = least(fits["loss"])
+    whole = {name: jax.tree.map(lambda leaf: picked(leaf, best), v) for name, v in fits.items()}
+    by_first, by_second = (
+        picked(fits["out_of_bag"], least(fits["halves"][..., half])) for half in (0, 1)
+    )
+    whole["out_of_bag"] = np.where((held == 2)[..., None], by_first, by_second)
+    return whole
 
 
 def _begun(fresh: dict[str, Any], start: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -114,6 +114,12 @@ def fit_ensemble(
     """
     config = config or TrainConfig()
     x, y, weight, flat = checked(x, y, weight, members=members, loss=loss, validation=validation)
+    if config.mixup and not LOSSES[loss].mixable:
+        raise InputError(
+            f"mixup with the loss {loss}, of whose targets there is no mean",
+            where="[train]",
+            mend="set mixup to 0",
+        )
     net = network(model, settings, x.shape[2], LOSSES[loss].outputs(y.shape[2]))
     standardised = LOSSES[loss].standardised
     scales = standardisation(x, y, weight, loss=loss)

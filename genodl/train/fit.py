@@ -17,6 +17,8 @@ from genodl.models.network import Network, Params, apply, shrunk
 from genodl.train.loss import LOSSES, weighted_mean
 from genodl.train.progress import Progress, TrainConfig, keep_best, restart
 
+MASKED, MIXED = 1 << 20, (1 << 20) + 1  # streams of random numbers beyond the members'
+
 
 class Fit(NamedTuple):
     """What training gives; axes begin with (tasks, members).
@@ -27,6 +29,7 @@ class Fit(NamedTuple):
     out_of_bag : float32, (tasks, members, samples, outputs), predictions whose stopping round was
         chosen without the row
     loss : float32, validation loss at the best round
+    halves : float32, (tasks, members, 2), the best of each half of the validation rows
     initial : float32, validation loss before training
     restarts : int32
     dropped : bool, the loss stayed non-finite
@@ -35,6 +38,7 @@ class Fit(NamedTuple):
     params: Params
     out_of_bag: jax.Array
     loss: jax.Array
+    halves: jax.Array
     initial: jax.Array
     restarts: jax.Array
     dropped: jax.Array
@@ -51,6 +55,7 @@ class Job(NamedTuple):
     held : int8, (tasks, members, samples), as `validation_splits` gives it
     offset : float32, (tasks, outputs), what is added to a network's outputs before the loss
     fresh : arrays, (tasks, members, ...), the initial parameters by name
+    factors : float32, (tasks, members, 2), of the learning rate and of the sparsity
     order : int32, (rounds, steps, batch), the rows of each minibatch
     key : uint32, data of the JAX key of the dropout
     """
@@ -61,6 +66,7 @@ class Job(NamedTuple):
     held: jax.Array
     offset: jax.Array
     fresh: Params
+    factors: jax.Array
     order: jax.Array
     key: jax.Array
 
@@ -81,7 +87,7 @@ def begin(job: Job, *, net: Network, config: TrainConfig, loss: str) -> Progress
         halves=start[..., 1:],
         out_of_bag=prediction,
         stale=jnp.zeros(grid, jnp.int32),
-        rate=jnp.full(grid, config.learning_rate),
+        rate=config.learning_rate * job.factors[..., 0],
         restarts=jnp.zeros(grid, jnp.int32),
         active=jnp.broadcast_to((job.weight > 0).any(axis=1)[:, None], grid),
         dropped=jnp.zeros(grid, bool),
@@ -131,6 +137,7 @@ def finished(state: Progress) -> Fit:
         params=state.best,
         out_of_bag=state.out_of_bag,
         loss=state.loss,
+        halves=state.halves,
         initial=state.initial,
         restarts=state.restarts,
         dropped=state.dropped | ~jnp.isfinite(state.loss),
@@ -202,6 +209,7 @@ def _round(
         params: Params,
         moments: Any,
         rate: Any,
+        sparser: Any,
         w: Any,
         number: Any,
         rows: Any,
@@ -215,13 +223,14 @@ def _round(
         updates, moments = optimiser.update(gradient, moments, params)
         moved = jax.tree.map(lambda p, u: p - rate * u, params, updates)
         if any(config.sparsity):
-            moved = shrunk(net, moved, rate * strength)
+            moved = shrunk(net, moved, rate * strength * sparser)
         fixed = {name for name in params if name.startswith(config.frozen)}
         return {n: params[n] if n in fixed else moved[n] for n in params}, moments
 
-    over: Callable[..., Any] = jax.vmap(member, in_axes=(0, 0, 0, 0, 0, None, None, None, None))
-    over = jax.vmap(over, in_axes=(0, 0, 0, 0, None, 0, 0, 0, None))
-    numbers = jnp.arange(inside.shape[1])
+    own = (0, 0, 0, 0, 0)
+    over: Callable[..., Any] = jax.vmap(member, in_axes=(*own, 0, None, None, None, None))
+    over = jax.vmap(over, in_axes=(*own, None, 0, 0, 0, None))
+    numbers, sparser = jnp.arange(inside.shape[1]), job.factors[..., 1]
     low, high = config.sparsity
 
     def one_round(state: Progress) -> tuple[Params, Any]:
@@ -231,10 +240,34 @@ def _round(
         def step(carry: Any, at: Any) -> Any:
             rows, number = at
             # One gather for all members: a gather of their own would be hoisted into gigabytes.
-            own = (state.rate, inside[:, :, rows], numbers, x[:, rows], y[:, rows], job.offset)
-            return over(*carry, *own, (jax.random.fold_in(key, first + number), strength)), None
+            now = jax.random.fold_in(key, first + number)
+            batch = _changed((x[:, rows], y[:, rows], inside[:, :, rows]), now, config)
+            own = (state.rate, sparser, batch[2], numbers, batch[0], batch[1], job.offset)
+            return over(*carry, *own, (now, strength)), None
 
         batches = (order[state.rounds], jnp.arange(config.steps))
         return jax.lax.scan(step, (state.params, state.moments), batches)[0]
 
     return one_round
+
+
+def _changed(
+    batch: tuple[jax.Array, jax.Array, jax.Array], key: jax.Array, config: TrainConfig
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Rows, targets and weights of a minibatch as the configuration changes them, for all members.
+
+    Rows are mixed only with rows that are trained on too.
+    """
+    x, y, weight = batch
+    if config.masked:
+        hidden = jax.random.bernoulli(jax.random.fold_in(key, MASKED), config.masked, x.shape)
+        x = jnp.where(hidden, 0, x)
+    if config.mixup:
+        own, other = jax.random.split(jax.random.fold_in(key, MIXED))
+        share = jax.random.beta(own, config.mixup, config.mixup, x.shape[1:2])
+        partner = jax.random.permutation(other, x.shape[1])
+        x, y = (share[:, None] * v + (1 - share[:, None]) * v[:, partner] for v in (x, y))
+        theirs = weight[..., partner]
+        both = (weight > 0) & (theirs > 0)
+        weight = jnp.where(both, share * weight + (1 - share) * theirs, 0)
+    return x, y, weight

@@ -27,6 +27,7 @@ class Loss(NamedTuple):
     standardised : whether targets are centred and scaled before training
     partial : whether some outputs of a row may be unknown, nan
     level_free : whether the loss stays as it is when all rows are shifted alike
+    mixable : whether a mean of two targets is a target
     """
 
     each: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
@@ -35,6 +36,7 @@ class Loss(NamedTuple):
     standardised: bool = False
     partial: bool = False
     level_free: bool = False
+    mixable: bool = True
 
 
 def squared(prediction: jax.Array, target: jax.Array, weight: jax.Array) -> jax.Array:
@@ -195,10 +197,18 @@ LOSSES: dict[str, Loss] = {
     "cross_entropy": Loss(cross_entropy, lambda y, w: jnp.log(_shares(y, w))),
     "ordinal": Loss(ordinal, _cuts),
     "survival": Loss(
-        survival, lambda y, w: jnp.zeros(1), outputs=lambda columns: 1, level_free=True
+        survival,
+        lambda y, w: jnp.zeros(1),
+        outputs=lambda columns: 1,
+        level_free=True,
+        mixable=False,
     ),
     "negative_binomial": Loss(
-        negative_binomial, _counts, outputs=lambda columns: 2 * columns, partial=True
+        negative_binomial,
+        _counts,
+        outputs=lambda columns: 2 * columns,
+        partial=True,
+        mixable=False,
     ),
 }
 

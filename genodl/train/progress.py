@@ -30,6 +30,11 @@ class TrainConfig:
     warmup : rounds before patience is counted
     patience : rounds without a better validation loss before a member stops
     restarts : times a member whose loss is not finite begins again, each at a tenth of the rate
+    tried : factors of (learning_rate, sparsity) that every member is trained under, all in the
+        same program; its own validation rows choose one, as they choose its stopping round
+    masked : share of the alleles of a minibatch that are set to their mean, in [0, 1)
+    mixup : parameter of the Beta law by which each row of a minibatch is mixed with another, of
+        inputs and targets alike; 0 = not (Zhang et al., ICLR 2018)
     memory : bytes that the tasks trained at once may take
     frozen : parameters that keep the values they begin with, by the beginning of their names, such
         as dense0
@@ -44,6 +49,9 @@ class TrainConfig:
     warmup: int = 25
     patience: int = 10
     restarts: int = 2
+    tried: tuple[tuple[float, float], ...] = ((1.0, 1.0),)
+    masked: float = 0.0
+    mixup: float = 0.0
     memory: int = 1 << 30
     frozen: tuple[str, ...] = ()
 
@@ -61,13 +69,23 @@ class TrainConfig:
                 where="[train]",
                 mend="give two values of 0 or more, for the first and the last round",
             )
-        for name in ("weight_decay", "warmup", "restarts"):
+        for name in ("weight_decay", "warmup", "restarts", "masked", "mixup"):
             if not getattr(self, name) >= 0:
                 raise InputError(
                     f"{name} is {getattr(self, name)}",
                     where="[train]",
                     mend=f"give {name} a value of 0 or more",
                 )
+        if self.masked >= 1:
+            raise InputError(
+                f"masked is {self.masked}", where="[train]", mend="give a share below 1"
+            )
+        if not self.tried or any(len(pair) != 2 or min(pair) <= 0 for pair in self.tried):
+            raise InputError(
+                f"tried is {self.tried}",
+                where="[train]",
+                mend="give pairs of factors above 0, of learning_rate and of sparsity",
+            )
 
 
 class Progress(NamedTuple):

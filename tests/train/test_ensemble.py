@@ -129,6 +129,50 @@ def test_a_shape_compiles_once(small, monkeypatch):
     assert 0 < first == len(traced)
 
 
+def test_each_member_keeps_the_rate_that_its_own_validation_rows_choose(small):
+    """Three rates in one program: what the best of three programs gives."""
+    factors = (1.0, 4.0, 8.0)
+    together = replace(SHORT, tried=tuple((f, 1.0) for f in factors))
+    found = fit_ensemble("mlp", {}, *small, members=4, seed=2, config=together)
+    alone = [
+        fit_ensemble(
+            "mlp", {}, *small, members=4, seed=2, config=replace(SHORT, learning_rate=8e-3 * f)
+        )
+        for f in factors
+    ]
+    losses = np.stack([each.losses[..., 1] for each in alone])
+    assert len(np.unique(losses.argmin(0))) > 1
+    assert_allclose(found.losses[..., 1], losses.min(0), rtol=1e-3)
+    kernels = np.stack([each.params["members"]["dense0.kernel"] for each in alone])
+    best = np.take_along_axis(kernels, losses.argmin(0)[None, :, :, None, None], axis=0)[0]
+    assert_allclose(found.params["members"]["dense0.kernel"], best, rtol=1e-2, atol=1e-4)
+
+
+def test_the_factor_of_the_shrinking_is_that_of_the_configuration(small):
+    doubled = replace(SHORT, tried=((1.0, 2.0),))
+    told = replace(SHORT, sparsity=(0.8, 2.0))
+    found, expected = (
+        fit_ensemble("mlp", {}, *small, members=2, seed=2, config=c) for c in (doubled, told)
+    )
+    kernel = found.params["members"]["dense0.kernel"]
+    assert_allclose(kernel, expected.params["members"]["dense0.kernel"], rtol=1e-5, atol=1e-7)
+
+
+def test_times_and_counts_are_not_mixed(small):
+    x, y, weight = small
+    with pytest.raises(InputError, match="mixup with the loss negative_binomial"):
+        fit_ensemble(
+            "mlp",
+            {},
+            x,
+            np.abs(np.round(y)),
+            weight,
+            seed=0,
+            loss="negative_binomial",
+            config=replace(SHORT, mixup=0.4),
+        )
+
+
 def test_a_loss_that_is_not_finite_restarts_a_member_at_a_lower_rate(small):
     config = replace(SHORT, learning_rate=1e19, weight_decay=0.0)
     ensemble = fit_ensemble("linear", {}, *small, members=2, seed=0, config=config)

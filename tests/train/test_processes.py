@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from genodl.train.ensemble import Ensemble, fit_ensemble
 from genodl.train.progress import TrainConfig
