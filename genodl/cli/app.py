@@ -96,6 +96,7 @@ def discover(
     seed: options.RunSeed = None,
     config: options.Config = None,
     distributed: options.Distributed = False,
+    resume: options.Resume = None,
 ) -> None:
     """Rank the markers and loci behind phenotypes, with p-values that hold."""
     from genodl import config as settings
@@ -125,6 +126,7 @@ def discover(
         drop=drop_markers or [],
         config=chosen,
         distributed=distributed,
+        resume=resume,
     )
     if lines:
         say(*lines)

@@ -63,6 +63,12 @@ Distributed = Annotated[
     bool,
     Option("--distributed", help="One of several processes, as srun starts them, that share work."),
 ]
+Resume = Annotated[
+    Path | None,
+    Option(
+        help="Folder that keeps what is learnt until the result is written, to go on after a stop."
+    ),
+]
 
 Seed = Annotated[int, Option("--seed", min=0, help="Seed of everything random.")]
 SampleCount = Annotated[int, Option("--samples", help="Samples.")]

@@ -54,9 +54,11 @@ def discover(
     config: DiscoverConfig,
     survival: Sequence[str] = (),
     distributed: bool = False,
+    resume: Path | None = None,
 ) -> list[str]:
     """Read, discover, write; the lines of the summary, none but in the first of the processes."""
     from genodl.pipeline.found import writable
+    from genodl.pipeline.states import States
 
     # what fails fast comes first: the folder, the names, then the large files
     writable(out)
@@ -65,11 +67,12 @@ def discover(
         with shown.step("starting jax"):
             first = _join_processes() if distributed else True
             enable_compilation_cache()
-        found = _discover(inputs, asked, drop, config, shown)
+        found = _discover(inputs, asked, drop, config, shown, resume)
         if not first:
             return []
         with shown.step("writing tables and report"):
             found.write(out, inputs=inputs.files)
+        States(resume).clear()
 
     from genodl.report import summarise
 
@@ -154,6 +157,7 @@ def _discover(
     drop: Sequence[str],
     config: DiscoverConfig,
     shown: Display,
+    resume: Path | None,
 ) -> Found:
     """The cohort read, its unwanted markers dropped, its markers ranked."""
     from genodl.cohort.qc import drop_markers
@@ -186,6 +190,7 @@ def _discover(
             pathways=genes.sets if genes and genes.sets else None,
             config=config,
             track=shown.track,
+            resume=resume,
         )
 
 

@@ -84,8 +84,9 @@ def screen(study: Study, modality: str, config: DiscoverConfig, track: Track) ->
     used = residuals.shape[1]
     whole = np.stack([t.marginal for t in study.targets], axis=1)
     columns = jnp.asarray(np.concatenate([residuals, whole], axis=1))
-    spread = np.stack([np.where(t.known, t.spread, 0) for t in study.targets], axis=1)
-    spread = jnp.asarray(spread, jnp.float32)
+    spread = np.stack(
+        [np.where(t.known, t.spread, 0).astype(np.float32) for t in study.targets], axis=1
+    )
     markers = study.cohort.modalities[modality].n_vars
     marginal = np.zeros((markers, targets), np.float32)
     scale = np.zeros(markers, np.float32)
@@ -94,7 +95,7 @@ def screen(study: Study, modality: str, config: DiscoverConfig, track: Track) ->
         blocks = study.blocks(modality)
         for start, width, channels in track(blocks, f"screening {modality}", markers):
             z = np.asarray(scan(channels, columns))[:, :width]
-            wider = np.sqrt(unevenness(channels, spread))[:width]
+            wider = np.sqrt(np.asarray(unevenness(channels, jnp.asarray(spread))))[:width]
             marginal[start : start + width] = z[0, :, used:] / wider
             scale[start : start + width] = np.asarray(channels.scale)[:width]
             yield start, z[:, :, :used]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,10 +31,12 @@ from genodl.pipeline.knock import Groups, cliques, from_knockoffs, groups
 from genodl.pipeline.learn import Deep, Linear, sparse
 from genodl.pipeline.networks import deepen
 from genodl.pipeline.permute import from_permutations
+from genodl.pipeline.states import States
 from genodl.pipeline.study import Study, prepare
 from genodl.pipeline.tables import neighbours, rank
 from genodl.pipeline.votes import agreement, with_stability
 from genodl.rank.resemblance import Kin
+from genodl.train.resume import STOPPED, stoppable
 from genodl.values import Cohort
 
 Track = Callable[[Iterable, str, int], Iterable]
@@ -55,6 +60,7 @@ def discover(
     pathways: AnyPath | Mapping[str, Sequence[str]] | None = None,
     config: DiscoverConfig | None = None,
     track: Track = untracked,
+    resume: str | PathLike[str] | None = None,
     **settings: Any,
 ) -> Found:
     """Markers and loci behind phenotypes, with p-values that hold.
@@ -76,6 +82,9 @@ def discover(
     pathways : gene sets, GMT or name -> genes, tested too
     config : settings; or give them by name: pcs, group, kind, model, folds, members, fdr, seed, ...
     track : shows progress: (items, label, total) -> items
+    resume : a folder that keeps what has been learnt, phenotype by phenotype; a run that was
+        stopped and is begun again with it ends with the same bytes. On SIGTERM the process keeps
+        its state and exits with status 75
 
     Returns
     -------
@@ -96,7 +105,8 @@ def discover(
     candidates = [screen(study, m, config, track) for m in study.cohort.modalities]
     scanned = panel(study, config)
     give_back()
-    joint, own, deeps = _learn(study, candidates, scanned, config, track)
+    states = States(Path(resume) if resume else None)
+    joint, own, deeps = _learn(study, candidates, scanned, config, track, states)
     give_back()
     among = kin(study, config.group)
     near = {
@@ -195,6 +205,7 @@ def _learn(
     scanned: Panel,
     config: DiscoverConfig,
     track: Track,
+    states: States,
 ) -> tuple[list[Linear], dict[str, list[Linear]], list[Deep]]:
     """Of every target: linear predictions, joint and by modality, and what goes beyond them."""
     joint: list[Linear] = []
@@ -213,10 +224,13 @@ def _learn(
             own[c.modality].append(alone)
         give_back()
     deeps: list[Deep] = []
-    for number in track(numbers, "learning interactions and networks", len(study.targets)):
-        products = interact(study, scanned, joint[number], number, config)
-        deeps.append(deepen(study, candidates, joint[number], products, number, config))
-        give_back()
+    with stoppable() if states.path else nullcontext() as asked:
+        for number in track(numbers, "learning interactions and networks", len(study.targets)):
+            products = interact(study, scanned, joint[number], number, config, states)
+            deeps.append(deepen(study, candidates, joint[number], products, number, config, states))
+            give_back()
+            if asked and asked.is_set():
+                raise SystemExit(STOPPED)
     return joint, own, deeps
 
 

@@ -12,6 +12,7 @@ from genodl.cohort.structure import prune
 from genodl.config import DiscoverConfig
 from genodl.pipeline.learn import Attributed, Linear, Part, Proposal, Term
 from genodl.pipeline.partners import carried, partners
+from genodl.pipeline.states import NOWHERE, States
 from genodl.pipeline.study import Study
 from genodl.screen.pairs import count, shortlist
 from genodl.screen.products import bound, certain, exact_scores, propose
@@ -100,6 +101,7 @@ def interact(
     linear: Linear,
     number: int,
     config: DiscoverConfig,
+    states: States = NOWHERE,
 ) -> Part:
     """What products add to the sparse path, in each fold on its own.
 
@@ -124,12 +126,12 @@ def interact(
     if not scanned.markers:
         return Part(prediction, inner, {})
     shared = target.marginal - linear.prediction[np.arange(places), fold]
-    scans = _scans(scanned, _centred(shared, target.known), folds, config)
+    shared = _centred(shared, target.known)
     trained = [target.known & (fold != k) for k in range(folds)]
     responses = np.stack(
         [_centred(target.residual[:, k] - linear.inner[:, k], trained[k]) for k in range(folds)]
     )
-    scores = [exact_scores(scanned.values, responses, scan.columns) for scan in scans]
+    scans, scores = _scored(scanned, shared, responses, config, states, number)
     for k, (train, response) in enumerate(zip(trained, responses, strict=True)):
         found = [
             each
@@ -169,16 +171,31 @@ class _Scan(NamedTuple):
     among: np.ndarray
 
 
-def _scans(
-    scanned: Panel, shared: np.ndarray, folds: int, config: DiscoverConfig
-) -> tuple[_Scan, _Scan]:
-    """The shortlists of pairs and of products of three."""
-    pairs = shortlist(scanned.values, shared, folds=folds, markers=scanned.markers)
-    markers = scanned.values[:, : scanned.markers]
-    chosen = stand_out(markers, shared, config.triple_markers)
-    triples = chosen[shortlist_triples(markers[:, chosen], shared)]
-    among = np.full(triples.shape[1], scanned.of_three(config))
-    return _Scan(pairs, scanned.scanned(pairs[1])), _Scan(triples, among)
+def _scored(
+    scanned: Panel,
+    shared: np.ndarray,
+    responses: np.ndarray,
+    config: DiscoverConfig,
+    states: States,
+    number: int,
+) -> tuple[tuple[_Scan, _Scan], tuple[np.ndarray, np.ndarray]]:
+    """The shortlists of pairs and of products of three, and their scores in each fold."""
+
+    def make() -> dict[str, np.ndarray]:
+        pairs = shortlist(scanned.values, shared, folds=len(responses), markers=scanned.markers)
+        markers = scanned.values[:, : scanned.markers]
+        chosen = stand_out(markers, shared, config.triple_markers)
+        triples = chosen[shortlist_triples(markers[:, chosen], shared)]
+        found = {"pairs": pairs, "triples": triples}
+        z = {f"z_{n}": exact_scores(scanned.values, responses, c) for n, c in found.items()}
+        return found | z
+
+    told = {"panel": scanned.values, "shared": shared, "responses": responses}
+    told["most"] = np.array([scanned.markers, config.triple_markers])
+    found = states.arrays(f"products-{number}", told, make, large=("panel",))
+    among = np.full(found["triples"].shape[1], scanned.of_three(config))
+    pairs = _Scan(found["pairs"], scanned.scanned(found["pairs"][1]))
+    return (pairs, _Scan(found["triples"], among)), (found["z_pairs"], found["z_triples"])
 
 
 def _proposed(

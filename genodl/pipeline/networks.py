@@ -14,6 +14,7 @@ from genodl.attribute import integrated_gradients
 from genodl.config import DiscoverConfig
 from genodl.pipeline.candidates import Candidates
 from genodl.pipeline.learn import Attributed, Deep, Linear, Part
+from genodl.pipeline.states import NOWHERE, States
 from genodl.pipeline.study import Study
 from genodl.rank.stability import selects
 from genodl.train.ensemble import Ensemble, fit_ensemble
@@ -29,6 +30,7 @@ def deepen(
     products: Part,
     number: int,
     config: DiscoverConfig,
+    states: States = NOWHERE,
 ) -> Deep:
     """An ensemble of networks on what the earlier stages leave, gated by out-of-bag predictions."""
     target, folds = study.targets[number], len(study.folded.rows)
@@ -57,6 +59,7 @@ def deepen(
         members=-(-config.members // groups),
         seed=config.seed,
         validated=validated,
+        resume=states.networks(number),
     )
     gates = np.zeros(folds)
     for k in range(folds):

@@ -209,8 +209,10 @@ def test_the_same_seed_gives_the_same_bytes(found, cohort, tmp_path, succeed):
             *("--phenotype", f"@{cohort / 'names.txt'}", "--covariates", "age"),
             *("--features", f"alterations={cohort / 'cna.tsv'}", "--covariates", "sex"),
             *("--drop-markers", "GENE00001", "--drop-markers", "LOST4", "--seed", 0),
+            *("--resume", tmp_path / "states"),
         )
     )
+    assert not (tmp_path / "states").exists()  # the result is written
     for name in SAME_AGAIN:
         assert (again / name).read_bytes() == (found / name).read_bytes(), name
     first, second, last = said.splitlines()

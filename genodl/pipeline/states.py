@@ -1,0 +1,102 @@
+"""What a discovery has learnt so far, kept in a folder, so that it can go on after a stop."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from genodl.errors import InputError
+from genodl.train.folder import read, write
+from genodl.train.resume import Resume
+
+
+@dataclass(frozen=True)
+class States:
+    """The folder of one discovery, or none.
+
+    Attributes
+    ----------
+    path : folder; nothing is kept where it is None
+    seals : digests of large arrays by name, so that each is read once
+    """
+
+    path: Path | None = None
+    seals: dict[str, str] = field(default_factory=dict)
+
+    def networks(self, number: int) -> Resume | None:
+        """Where the networks of a target keep their state."""
+        return Resume(self.path / f"networks-{number}") if self.path else None
+
+    def arrays(
+        self,
+        name: str,
+        told: dict[str, np.ndarray],
+        make: Callable[[], dict[str, np.ndarray]],
+        *,
+        large: tuple[str, ...] = (),
+    ) -> dict[str, np.ndarray]:
+        """What was kept under a name, else what is made now and kept.
+
+        Parameters
+        ----------
+        told : everything that decides what is made; those named `large` stay the same all along
+
+        Raises
+        ------
+        InputError : what is kept is damaged, or was made of something else
+        """
+        if self.path is None:
+            return make()
+        key = digest(self._sealed(n, a) if n in large else digest([a]) for n, a in told.items())
+        place = self.path / name
+        if place.exists():
+            content, arrays = read(place)
+            if content.get("key") != key:
+                raise InputError(
+                    "it was begun with other data or settings",
+                    where=str(place),
+                    mend="go on with those, or name another folder",
+                )
+            return arrays
+        made = make()
+        if not jax.process_index():  # the first process writes
+            write(place, made, {"key": key})
+        return made
+
+    def _sealed(self, name: str, array: np.ndarray) -> str:
+        """The digest of a large array, which is read once."""
+        if name not in self.seals:
+            self.seals[name] = digest([array])
+        return self.seals[name]
+
+    def clear(self) -> None:
+        """Remove what is kept, once the result is written; nothing else in the folder."""
+        if self.path is None or jax.process_index():
+            return
+        for kind in ("networks", "products"):
+            for place in self.path.glob(f"{kind}-*"):
+                shutil.rmtree(place, ignore_errors=True)
+        if self.path.is_dir() and not any(self.path.iterdir()):
+            self.path.rmdir()
+
+
+NOWHERE = States()
+
+
+def digest(parts: Iterable[np.ndarray | str]) -> str:
+    """SHA-256 of arrays, their shapes and kinds, and of texts."""
+    told = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            told.update(f"{part.shape}{part.dtype.str}".encode())
+            part = np.ascontiguousarray(part.T if part.flags.f_contiguous else part)
+            told.update(part.data)
+        else:
+            told.update(part.encode())
+    return told.hexdigest()
