@@ -58,7 +58,6 @@ def discover(
 ) -> list[str]:
     """Read, discover, write; the lines of the summary, none but in the first of the processes."""
     from genodl.pipeline.found import writable
-    from genodl.pipeline.states import States
 
     # what fails fast comes first: the folder, the names, then the large files
     writable(out)
@@ -72,10 +71,11 @@ def discover(
             return []
         with shown.step("writing tables and report"):
             found.write(out, inputs=inputs.files)
-        States(resume).clear()
 
+    from genodl.pipeline.states import States
     from genodl.report import summarise
 
+    States(resume).clear()
     return [*summarise(out), f"report: {out / 'report.html'}"]
 
 
