@@ -104,7 +104,7 @@ def orthonormal(columns: np.ndarray) -> np.ndarray:
 
 def _padded(count: int) -> int:
     """A power of two, so that few programs are compiled."""
-    return max(64, 1 << (count - 1).bit_length())
+    return max(128, 1 << (count - 1).bit_length())
 
 
 def _channels_of(study: Study, modality: str, leads: list[int]) -> np.ndarray:

@@ -24,7 +24,7 @@ from genodl.rank.test import (
 )
 from genodl.screen.channels import Channels
 
-WIDTHS = (32, 128, 512)  # markers with a way of their own are padded to one of these
+WIDTHS = (128, 512)  # markers with a way of their own are padded to one of these
 
 
 def attributed_covariances(
