@@ -11,11 +11,11 @@ import numpy as np
 from genodl.cohort.presence import VARIANTS
 from genodl.config import DiscoverConfig
 from genodl.pipeline.study import Study
-from genodl.screen.channels import STEPS
+from genodl.screen.channels import DOSAGES, STEPS
 from genodl.screen.marginal import Screen, keep_best, scan, unevenness
 
-BENT = 32  # markers of a training fold, none of them variants, that are cut at their quantiles
-BENT_Z = 3.0  # |z| of the screen that they must reach
+BENT = 32  # markers of a training fold, of a modality, that are cut
+BENT_Z, BENT_VARIANT_Z = 3.0, 4.0  # |z| of the screen that they must reach
 Track = Callable[[Iterable, str, int], Iterable]
 
 
@@ -47,16 +47,17 @@ class Candidates(NamedTuple):
 
     @property
     def channels(self) -> int:
-        """Channels that a path may use: the two of `values`, and steps unless they are variants."""
-        return 2 + (0 if self.modality == VARIANTS else len(STEPS))
+        """Channels that a path may use: the two of `values`, and steps."""
+        return 2 + len(DOSAGES if self.modality == VARIANTS else STEPS)
 
     def wanted(self, most: int, fold: int, view: int, number: int) -> np.ndarray:
         """Features of a view that a path is given, int, the most wanted first.
 
-        The best of a view that are no variants come with their steps too, if they stand out.
+        The best of a view come with their steps too, if they stand out.
         """
         best = self.features[:most, fold, view, number]
-        strong = best[(best >= 0) & (self.strength[:most, fold, view, number] >= BENT_Z)]
+        least = BENT_VARIANT_Z if self.modality == VARIANTS else BENT_Z
+        strong = best[(best >= 0) & (self.strength[:most, fold, view, number] >= least)]
         best = best[best >= 0]
         count = self.values.shape[2]
         bent = np.array(list(dict.fromkeys((strong % count).tolist()))[:BENT], int)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from genodl.cohort.presence import VARIANTS, as_float
 from genodl.pipeline.study import Study
-from genodl.screen.channels import STEPS
+from genodl.screen.channels import DOSAGES, STEPS
 from genodl.screen.features import Cuts, Features, Lines, Squares, cutting, encoding
 
 TILE = 512  # markers at once
@@ -84,9 +84,10 @@ def features_of(
         for weight, own in zip(weights, behind, strict=True):
             if own is not None and name == VARIANTS:
                 weight[first] = own @ additive / study.cohort.modalities[name].n_vars
-        for level in range(len(STEPS)) if name != VARIANTS else ():
+        variants = name == VARIANTS
+        for level in range(len(DOSAGES if variants else STEPS)):
             third, where = _among(every, keys.of(name, columns, 2 + level))
-            cut, tells = cutting(values[:, where], level, inverse)
+            cut, tells = cutting(values[:, where], level, inverse, variants=variants)
             cuts[:, third], adjust[:, third] = np.stack(cut[1:]), tells
     place = np.searchsorted(marker, every % keys.markers).astype(np.int32)
     channel = every // keys.markers

@@ -88,7 +88,8 @@ class Study:
         chosen, place = np.unique(columns, return_inverse=True)
         values = as_float(markers, chosen, variants=modality == VARIANTS)[:, place]
         laid = self.folded.lay(values)
-        return steps(laid, self.folded.present, self.basis, level)
+        present, variants = self.folded.present, modality == VARIANTS
+        return steps(laid, present, self.basis, level, variants=variants)
 
 
 def prepare(

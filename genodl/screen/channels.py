@@ -12,6 +12,7 @@ import numpy as np
 MINIMAL_CARRIERS = 10.0  # effective samples that must carry the second channel
 WINSOR = 4.0  # standard deviations, for the square of a heavy-tailed input
 STEPS = tuple(step / 20 for step in range(1, 20))  # quantiles at which a continuous input is cut
+DOSAGES = (0.5, 1.5)  # dosages at which a variant is cut: carriers of one ALT allele, and of two
 LEAST_SIDE = 0.025  # share of the samples on either side of a step
 
 
@@ -75,20 +76,36 @@ def encode(dosage: jax.Array, present: jax.Array, basis: jax.Array, clip: float)
     return Channels(values * active[:, None, :], active, scale)
 
 
+def cuts(values: np.ndarray, level: int, *, variants: bool) -> np.ndarray:
+    """Where inputs are cut at one of their steps, (columns,).
+
+    A variant is cut between its dosages, which makes the dominant and the recessive coding;
+    anything else at a quantile.
+    """
+    if variants:
+        return np.full(values.shape[1], DOSAGES[level])
+    return np.nanquantile(values, STEPS[level], axis=0)
+
+
 def steps(
-    values: np.ndarray, present: np.ndarray, basis: np.ndarray, level: np.ndarray
+    values: np.ndarray,
+    present: np.ndarray,
+    basis: np.ndarray,
+    level: np.ndarray,
+    *,
+    variants: bool = False,
 ) -> np.ndarray:
-    """Whether a continuous input is above one of its quantiles, freed of the covariates.
+    """Whether an input is above a cut, freed of the covariates.
 
     A threshold or a saturating response is a sum of a few steps, where a line and a square are two
-    thirds of it.
+    thirds of it; a dominant or recessive variant is one step.
 
     Parameters
     ----------
     values : float32, (samples, columns), nan = missing
     present : float32, (samples,), 0 marks a padding row
     basis : float32, (samples, rank), orthonormal covariates
-    level : int, (columns,), which of `STEPS` each column is cut at
+    level : int, (columns,), which of `STEPS`, or of `DOSAGES`, each column is cut at
 
     Returns
     -------
@@ -100,7 +117,7 @@ def steps(
     for one in np.unique(level):
         mine = np.flatnonzero(level == one)
         column = np.where(known[:, mine], values[:, mine], np.nan)
-        found[:, mine] = column > np.nanquantile(column, STEPS[one], axis=0)
+        found[:, mine] = column > cuts(column, one, variants=variants)
     share = found.sum(0, where=known) / np.maximum(known.sum(0), 1)
     found = np.where(known, found - share, 0)
     told = np.minimum(share, 1 - share) >= LEAST_SIDE

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genodl.screen.channels import LEAST_SIDE, STEPS, WINSOR, Channels
+from genodl.screen.channels import LEAST_SIDE, WINSOR, Channels, cuts
 
 
 class Lines(NamedTuple):
@@ -111,10 +111,12 @@ def encoding(
     return Lines(marker, mean, scale), squares, adjust.astype(np.float32)
 
 
-def cutting(values: np.ndarray, level: int, inverse: np.ndarray) -> tuple[Cuts, np.ndarray]:
+def cutting(
+    values: np.ndarray, level: int, inverse: np.ndarray, *, variants: bool = False
+) -> tuple[Cuts, np.ndarray]:
     """What `channels.steps` did to some markers at one of the steps, in the same way."""
     known = np.isfinite(values)
-    cut = np.nanquantile(values, STEPS[level], axis=0)
+    cut = cuts(values, level, variants=variants)
     above = np.where(known, values > cut, False)
     share = above.sum(0) / np.maximum(known.sum(0), 1)
     centred = np.where(known, above - share, 0)

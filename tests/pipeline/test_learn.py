@@ -12,7 +12,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from genodl.config import DiscoverConfig
 from genodl.pipeline import candidates
-from genodl.pipeline.candidates import BENT_Z, Candidates, screen
+from genodl.pipeline.candidates import (
+    BENT_VARIANT_Z,
+    BENT_Z,
+    Candidates,
+    columns_of,
+    screen,
+    steps_of,
+)
 from genodl.pipeline.learn import Linear, sparse
 from genodl.pipeline.study import Study, prepare
 from genodl.values import Cohort
@@ -127,7 +134,8 @@ def test_planted_features_are_selected_in_every_fold(screened, fitted):
 
 
 def test_predictions_are_the_features_times_their_coefficients(study, screened, fitted):
-    flat = np.concatenate(list(screened.values), axis=1)[:, fitted.selected].astype(float)
+    stepped = steps_of(study, screened, fitted.selected)
+    flat = columns_of(screened, fitted.selected, stepped).astype(float)
     for k in range(6):
         train = study.targets[0].known & (study.folded.fold != k)
         expected = (flat - flat[train].mean(0)) @ fitted.coefficients[k]
@@ -207,10 +215,23 @@ def test_a_path_follows_a_threshold_of_expression_by_steps(monkeypatch):
     assert stepped < 1.2
 
 
-def test_variants_have_no_steps_and_other_markers_have_those_of_the_best(screened):
-    assert screened.channels == 2
+def test_a_recessive_variant_is_one_step():
+    rng = np.random.default_rng(22)
+    dosage = rng.binomial(2, 0.5, (600, 60)).astype(np.int8)
+    study = study_of(2.0 * (dosage[:, 7] == 2) + rng.standard_normal(600), dosage)
+    screened = screen(study, "variants", CONFIG, untracked)
+    found = sparse(study, [screened], 0, CONFIG)
+    channel, column = np.divmod(found.selected, screened.values.shape[2])
+    weight = np.abs(found.coefficients).mean(0)
+    mine = screened.markers[column] == 7
+    assert weight[mine & (channel == 3)].sum() > 3 * weight[mine & (channel != 3)].sum()
+
+
+def test_the_best_markers_are_given_their_steps(screened):
+    assert screened.channels == 4
     count = screened.values.shape[2]
-    assert screened.wanted(40, 0, 0, 0).max() < 2 * count
+    weak = screened._replace(strength=np.full_like(screened.strength, BENT_VARIANT_Z - 0.1))
+    assert weak.wanted(40, 0, 0, 0).max() < 2 * count
     strength = screened.strength.copy()
     strength[:4, 0, 0, 0] = [9.0, 5.0, BENT_Z, BENT_Z - 0.1]
     other = screened._replace(modality="expression", strength=strength)

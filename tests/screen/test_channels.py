@@ -150,6 +150,16 @@ def test_a_step_tells_the_samples_above_its_quantile():
     assert_allclose(cut(np.arange(10.0), 15), [-0.5] * 8 + [2.0] * 2, rtol=1e-5)
 
 
+def test_a_variant_is_cut_between_its_dosages_whatever_its_frequency():
+    dosage = np.array([0, 0, 0, 0, 0, 0, 1, 1, 2, np.nan], np.float32)[:, None]
+    columns, present = np.repeat(dosage, 2, axis=1), np.ones(10, np.float32)
+    basis = covariate_projection(np.ones((10, 1)))
+    dominant, recessive = steps(columns, present, basis, np.array([0, 1]), variants=True).T
+    assert_array_equal(np.sign(dominant[:9]), [-1] * 6 + [1] * 3)
+    assert_array_equal(np.sign(recessive[:9]), [-1] * 8 + [1])
+    assert_allclose([dominant[9], recessive[9]], 0, atol=1e-6)
+
+
 def test_steps_are_the_same_of_any_rising_function_of_the_input():
     values = np.random.default_rng(10).standard_normal(200)
     for level in range(len(STEPS)):

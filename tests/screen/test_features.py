@@ -24,22 +24,22 @@ def drawn() -> tuple[np.ndarray, np.ndarray]:
     return values, covariates
 
 
-def test_features_of_the_same_samples_are_their_channels(drawn):
+@pytest.mark.parametrize(("variants", "level"), [(False, 12), (True, 0), (True, 1)])
+def test_features_of_the_same_samples_are_their_channels(drawn, variants, level):
     values, covariates = drawn
     present, basis = np.ones(SAMPLES, np.float32), covariate_projection(covariates)
     channels = encode(values, present, basis, WINSOR)
     inverse = np.linalg.pinv(covariates)
     lines, squares, told = encoding(values, channels, inverse)
-    level = 12
-    cuts, cut_told = cutting(values, level, inverse)
+    cuts, cut_told = cutting(values, level, inverse, variants=variants)
     features = Features(lines, squares, cuts, np.concatenate([*told, cut_told], axis=1))
     found = np.asarray(computed(features, values, covariates.astype(np.float32)))
-    stepped = steps(values, present, basis, np.full(MARKERS, level))
+    stepped = steps(values, present, basis, np.full(MARKERS, level), variants=variants)
     expected = np.concatenate([*np.asarray(channels.values), stepped], axis=1)
     # the channels are made in single precision, where squares of rare alleles cancel
     np.testing.assert_allclose(found, expected, atol=2e-4)
     assert not np.asarray(channels.active)[:, 3].any()
-    assert STEPS[level] == 0.65
+    assert STEPS[12] == 0.65
 
 
 def test_a_cut_by_hand():
