@@ -466,7 +466,7 @@ def test_the_burden_test_is_the_slope_on_the_number_of_minor_alleles():
     assert np.exp(found) == pytest.approx(slope.pvalue, rel=0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_genes_of_a_cohort_are_ranked_by_genodl_and_its_discoveries_counted():
     found, counts = script("genes").ours(gene_cohort(2))
     assert found["genodl"].argmax() == 0

@@ -39,7 +39,7 @@ def test_the_causal_locus_of_yeast_traits_comes_first(data, loci, tmp_path):
         assert entry["q_value"] < FDR, entry
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_expression_is_added_and_the_traits_own_gene_left_out(data, loci, tmp_path):
     found = script("yeast").with_expression(data / "yeast", tmp_path, loci, "URA1", *SMALL)
     assert found["tested"] == {"expression": 6215, "variants": 3244}
@@ -59,7 +59,7 @@ def test_textbook_alterations_of_cell_lines_come_first(data, tmp_path):
         assert entry["q_value"] < FDR, entry
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_targets_of_drugs_come_first_among_genes(data, tmp_path):
     gdsc, known = data / "gdsc", data / "annotation"
     names = ["Nutlin-3a (-):1047", "Dabrafenib:1373"]
@@ -99,7 +99,7 @@ def test_the_three_loci_of_the_coat_colour_of_mice_come_first(data, tmp_path):
     assert (found["q_value"] < 1e-20).all()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("cohort", ["yeast", "gdsc"])
 def test_permuted_phenotypes_give_uniform_p_values_and_hardly_a_discovery(data, tmp_path, cohort):
     permuted = script("permuted")

@@ -72,7 +72,7 @@ def test_dropout_in_training_mode_is_an_error_that_says_what_to_do():
         attribute(model, drawn(5, 8), baseline=0.0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_nnx_model_of_sequences_is_complete():
     model = Sequence(nnx.Rngs(1))
     x = np.eye(4, dtype=np.float32)[np.random.default_rng(0).integers(0, 4, (5, 30))]

@@ -43,7 +43,7 @@ def test_a_method_that_shows_the_model_changes_with_shuffled_weights():
     assert_allclose(again.seed_correlation, 1)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_seeds_of_a_sampling_method_agree_better_with_more_draws():
     predict, x, background = sparse, drawn(4, 10), drawn(5, 10, seed=3)
     kept = {"baseline": background, "method": "expected_gradients"}

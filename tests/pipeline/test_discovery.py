@@ -230,7 +230,7 @@ def test_a_fault_of_the_options_is_one_line(made, change: dict[str, Any], said: 
     assert "\n" not in str(fault.value)
 
 
-@pytest.mark.parametrize("folds", [2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("folds", [2, pytest.param(3, marks=pytest.mark.long)])
 def test_few_folds_find_the_strongest_markers_too(made, folds: int):
     found = discover(made.cohort, phenotype="response", **(FAST | {"folds": folds, "members": 2}))
     assert (of_planted(found, made)["q_value"] < 0.05).sum() >= 5
@@ -305,7 +305,7 @@ def test_a_pure_product_is_found_without_any_network():
     assert (without.loci["q_value"] > 0.05).all()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_permuted_phenotype_opens_no_gate_and_gives_few_discoveries(made):
     rng = np.random.default_rng(5)
     columns = {f"null{i}": rng.permutation(made.cohort.samples["response"]) for i in range(6)}
@@ -319,7 +319,7 @@ def test_a_permuted_phenotype_opens_no_gate_and_gives_few_discoveries(made):
     assert all(entry["linear"]["value"] < 0.05 for entry in found.performance.values())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_networks_keep_what_is_found_and_stay_shut_where_they_add_nothing(found, made):
     cohort = with_columns(
         made.cohort, null=np.random.default_rng(6).permutation(made.cohort.samples["response"])

@@ -82,7 +82,7 @@ def test_planted_loci_are_selected_and_few_others():
     assert_allclose(joined["q_value"], joined["q_value_locus"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_variants_in_strong_ld_are_told_apart_by_their_representatives():
     """Knockoffs of every variant would be copies: nothing was selected in such a cohort."""
     made = simulate.cohort(

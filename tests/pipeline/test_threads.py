@@ -19,9 +19,9 @@ ALONE = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core")
-@pytest.mark.parametrize("members", [0, 2])
+@pytest.mark.parametrize("members", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_the_number_of_threads_changes_no_byte(tmp_path, members):
     made = cohort(seed=5, samples=260, variants=700, genes=0, markers={"additive": 4})
     files = write(made, tmp_path)

@@ -53,7 +53,7 @@ def trained(states: Path | None = None) -> dict[str, np.ndarray]:
     return {**params, "out_of_bag": found.out_of_bag, "gate": found.gate, "losses": found.losses}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_give_what_one_gives(tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))
