@@ -66,7 +66,7 @@ def features_of(
     """
     design = study.folded.gather(study.covariates, len(study.cohort.samples))
     inverse = np.linalg.pinv(design)
-    lines, squares, cuts = (np.full((rows, len(every)), np.nan, np.float32) for rows in (2, 5, 3))
+    lines, squares, cuts = (np.full((rows, len(every)), np.nan, np.float32) for rows in (2, 5, 4))
     adjust = np.zeros((design.shape[1], len(every)), np.float32)
     weights = [np.zeros(len(every)) for _ in behind]
     means: list[np.ndarray] = [np.zeros(0, np.float32)]

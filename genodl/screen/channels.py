@@ -12,7 +12,8 @@ import numpy as np
 MINIMAL_CARRIERS = 10.0  # effective samples that must carry the second channel
 WINSOR = 4.0  # standard deviations, for the square of a heavy-tailed input
 STEPS = tuple(step / 20 for step in range(1, 20))  # quantiles at which a continuous input is cut
-DOSAGES = (0.5, 1.5)  # dosages at which a variant is cut: carriers of one ALT allele, and of two
+# dosages between which a variant is cut: carriers of one ALT allele or more, of two, heterozygotes
+DOSAGES = ((0.5, np.inf), (1.5, np.inf), (0.5, 1.5))
 LEAST_SIDE = 0.025  # share of the samples on either side of a step
 
 
@@ -76,15 +77,15 @@ def encode(dosage: jax.Array, present: jax.Array, basis: jax.Array, clip: float)
     return Channels(values * active[:, None, :], active, scale)
 
 
-def cuts(values: np.ndarray, level: int, *, variants: bool) -> np.ndarray:
-    """Where inputs are cut at one of their steps, (columns,).
+def cuts(values: np.ndarray, level: int, *, variants: bool) -> tuple[np.ndarray, np.ndarray]:
+    """What inputs are above, and not above, in one of their steps, (columns,) each.
 
-    A variant is cut between its dosages, which makes the dominant and the recessive coding;
-    anything else at a quantile.
+    A variant is cut between its dosages, which makes the dominant, the recessive and the
+    heterozygote coding; anything else is above a quantile.
     """
-    if variants:
-        return np.full(values.shape[1], DOSAGES[level])
-    return np.nanquantile(values, STEPS[level], axis=0)
+    low, high = DOSAGES[level] if variants else (0.0, np.inf)
+    every = np.ones(values.shape[1])
+    return low * every if variants else np.nanquantile(values, STEPS[level], axis=0), high * every
 
 
 def steps(
@@ -95,10 +96,10 @@ def steps(
     *,
     variants: bool = False,
 ) -> np.ndarray:
-    """Whether an input is above a cut, freed of the covariates.
+    """Whether an input is above a cut, or between two, freed of the covariates.
 
     A threshold or a saturating response is a sum of a few steps, where a line and a square are two
-    thirds of it; a dominant or recessive variant is one step.
+    thirds of it; a dominant, recessive or overdominant variant is one step.
 
     Parameters
     ----------
@@ -117,7 +118,8 @@ def steps(
     for one in np.unique(level):
         mine = np.flatnonzero(level == one)
         column = np.where(known[:, mine], values[:, mine], np.nan)
-        found[:, mine] = column > cuts(column, one, variants=variants)
+        low, high = cuts(column, one, variants=variants)
+        found[:, mine] = (column > low) & (column <= high)
     share = found.sum(0, where=known) / np.maximum(known.sum(0), 1)
     found = np.where(known, found - share, 0)
     told = np.minimum(share, 1 - share) >= LEAST_SIDE

@@ -45,17 +45,18 @@ class Squares(NamedTuple):
 
 
 class Cuts(NamedTuple):
-    """Whether a value is above a quantile.
+    """Whether a value is above one bound and not above another.
 
     Attributes
     ----------
     marker : int32, (features,)
-    cut : float32, (features,)
-    share, spread : float32, (features,), of the samples above it, and the standard deviation
+    low, high : float32, (features,), the bounds; `high` may be infinite
+    share, spread : float32, (features,), of the samples between, and the standard deviation
     """
 
     marker: np.ndarray
-    cut: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
     share: np.ndarray
     spread: np.ndarray
 
@@ -116,16 +117,16 @@ def cutting(
 ) -> tuple[Cuts, np.ndarray]:
     """What `channels.steps` did to some markers at one of the steps, in the same way."""
     known = np.isfinite(values)
-    cut = cuts(values, level, variants=variants)
-    above = np.where(known, values > cut, False)
-    share = above.sum(0) / np.maximum(known.sum(0), 1)
-    centred = np.where(known, above - share, 0)
+    low, high = cuts(values, level, variants=variants)
+    inside = known & (values > low) & (values <= high)
+    share = inside.sum(0) / np.maximum(known.sum(0), 1)
+    centred = np.where(known, inside - share, 0)
     spread = np.sqrt(np.square(centred).mean(0))
     spread = np.where(np.minimum(share, 1 - share) >= LEAST_SIDE, spread, np.inf)
     marker = np.arange(values.shape[1], dtype=np.int32)
     adjust = (inverse @ (centred / spread)).astype(np.float32)
-    share, spread = share.astype(np.float32), spread.astype(np.float32)
-    return Cuts(marker, cut.astype(np.float32), share, spread), adjust
+    floats = (each.astype(np.float32) for each in (low, high, share, spread))
+    return Cuts(marker, *floats), adjust
 
 
 def computed(features: Features, values: jax.Array, covariates: jax.Array) -> jax.Array:
@@ -148,7 +149,7 @@ def computed(features: Features, values: jax.Array, covariates: jax.Array) -> ja
         jnp.minimum(z * z, np.full(1, WINSOR**2, np.float32)) - squares.centre - squares.slope * z
     )
     x = values[:, cuts.marker]
-    centred = (x > cuts.cut).astype(x.dtype) - cuts.share
-    above = jnp.where(jnp.isnan(x), jnp.zeros_like(x), centred)
-    every = jnp.concatenate([line, bent / squares.spread, above / cuts.spread], axis=1)
+    centred = ((x > cuts.low) & (x <= cuts.high)).astype(x.dtype) - cuts.share
+    inside = jnp.where(jnp.isnan(x), jnp.zeros_like(x), centred)
+    every = jnp.concatenate([line, bent / squares.spread, inside / cuts.spread], axis=1)
     return every - covariates @ features.adjust

@@ -228,7 +228,7 @@ def test_a_recessive_variant_is_one_step():
 
 
 def test_the_best_markers_are_given_their_steps(screened):
-    assert screened.channels == 4
+    assert screened.channels == 5
     count = screened.values.shape[2]
     weak = screened._replace(strength=np.full_like(screened.strength, BENT_VARIANT_Z - 0.1))
     assert weak.wanted(40, 0, 0, 0).max() < 2 * count

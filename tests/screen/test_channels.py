@@ -152,12 +152,13 @@ def test_a_step_tells_the_samples_above_its_quantile():
 
 def test_a_variant_is_cut_between_its_dosages_whatever_its_frequency():
     dosage = np.array([0, 0, 0, 0, 0, 0, 1, 1, 2, np.nan], np.float32)[:, None]
-    columns, present = np.repeat(dosage, 2, axis=1), np.ones(10, np.float32)
+    columns, present = np.repeat(dosage, 3, axis=1), np.ones(10, np.float32)
     basis = covariate_projection(np.ones((10, 1)))
-    dominant, recessive = steps(columns, present, basis, np.array([0, 1]), variants=True).T
+    dominant, recessive, between = steps(columns, present, basis, np.arange(3), variants=True).T
     assert_array_equal(np.sign(dominant[:9]), [-1] * 6 + [1] * 3)
     assert_array_equal(np.sign(recessive[:9]), [-1] * 8 + [1])
-    assert_allclose([dominant[9], recessive[9]], 0, atol=1e-6)
+    assert_array_equal(np.sign(between[:9]), [-1] * 6 + [1, 1, -1])
+    assert_allclose([dominant[9], recessive[9], between[9]], 0, atol=1e-6)
 
 
 def test_steps_are_the_same_of_any_rising_function_of_the_input():

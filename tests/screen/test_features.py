@@ -24,7 +24,7 @@ def drawn() -> tuple[np.ndarray, np.ndarray]:
     return values, covariates
 
 
-@pytest.mark.parametrize(("variants", "level"), [(False, 12), (True, 0), (True, 1)])
+@pytest.mark.parametrize(("variants", "level"), [(False, 12), (True, 0), (True, 1), (True, 2)])
 def test_features_of_the_same_samples_are_their_channels(drawn, variants, level):
     values, covariates = drawn
     present, basis = np.ones(SAMPLES, np.float32), covariate_projection(covariates)
@@ -46,7 +46,7 @@ def test_a_cut_by_hand():
     values = np.arange(20, dtype=np.float32)[:, None]
     cuts, told = cutting(values, 9, np.linalg.pinv(np.ones((20, 1))))
     assert STEPS[9] == 0.5
-    assert float(cuts.cut[0]) == 9.5
+    assert (float(cuts.low[0]), float(cuts.high[0])) == (9.5, np.inf)
     assert float(cuts.share[0]) == 0.5
     assert float(cuts.spread[0]) == 0.5
     assert abs(told).max() < 1e-12
