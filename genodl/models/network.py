@@ -102,8 +102,24 @@ def _made(jaxpr: Any, times: int = 1) -> int:
 
 
 def activity(net: Network, params: Params, x: jax.Array) -> jax.Array:
-    """What each branch of one pathway network adds, (batch, genes, outputs)."""
+    """What each gene of one pathway network adds by itself, (batch, genes, outputs)."""
     return _model(net, params).activity(x)
+
+
+def contributions(net: Network, params: Params, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """What each gene of one pathway network adds by itself, and the genes of each set together.
+
+    Returns
+    -------
+    (batch, genes, outputs) and (batch, sets, outputs), which with the offset add up to predictions
+    """
+    return _model(net, params).contributions(x)
+
+
+def unit_names(net: Network) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the genes and of the sets of a pathway network, in the order of its branches."""
+    model: Any = nnx.merge(*_parts(net))
+    return model.gene_names, model.pathway_names
 
 
 def _named(net: Network, model: Any) -> Params:
@@ -140,11 +156,11 @@ def _names(net: Network) -> list[str]:
 
 
 def _frozen(value: Any) -> Any:
-    """A setting as a hashable value."""
-    if isinstance(value, np.ndarray | jax.Array):
+    """A setting as a hashable value; names as a tuple of text, which JSON holds."""
+    if isinstance(value, np.ndarray | jax.Array) and value.dtype.kind not in "OTU":
         array = np.ascontiguousarray(value)
         return _Array(array.shape, array.dtype.str, array.tobytes())
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(value) if isinstance(value, list | np.ndarray) else value
 
 
 def _thawed(value: Any) -> Any:

@@ -66,14 +66,21 @@ class PathwayConfig:
         belong to several; one that belongs to none has no part in the prediction
     hidden : units of each gene's branch
     dropout : share of hidden units silenced at random in training, in [0, 1)
+    pathways : bool or 0/1, (genes, sets), which gene belongs to which set; None for no sets
+    set_hidden : units of each set
+    gene_names, pathway_names : one a gene and one a set, in order; numbers where empty
     """
 
     membership: Any = None
     hidden: int = 6
     dropout: float = 0.0
+    pathways: Any = None
+    set_hidden: int = 4
+    gene_names: tuple[str, ...] = ()
+    pathway_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_positive(hidden=self.hidden)
+        check_positive(hidden=self.hidden, set_hidden=self.set_hidden)
         check_dropout(self.dropout)
 
 
@@ -122,10 +129,11 @@ class MLP(nnx.Module):
 
 
 class Pathway(nnx.Module):
-    """One small branch a gene over its own markers; the branches add up."""
+    """One small branch a gene over its own markers, one a set over its genes; all add up."""
 
     def __init__(self, config: PathwayConfig, inputs: int, outputs: int, *, rngs: nnx.Rngs):
-        index, present = slots(_checked_membership(config.membership, inputs))
+        membership = _checked_mask("membership", config.membership, inputs, ("inputs", "genes"))
+        index, present = slots(membership)
         genes, size = index.shape
         self.dropout = config.dropout
         self.index = Structure(jnp.asarray(index))
@@ -136,29 +144,80 @@ class Pathway(nnx.Module):
         self.bias = nnx.Param(jnp.zeros((genes, config.hidden)))
         self.out = nnx.Param(jnp.zeros((genes, config.hidden, outputs)))
         self.offset = nnx.Param(jnp.zeros((outputs,)))
+        self.gene_names = _checked_names(config.gene_names, genes, kind="gene")
+        sets = np.zeros((genes, 0), bool)
+        if config.pathways is not None:
+            sets = _checked_mask("pathways", config.pathways, genes, ("genes", "sets"))
+        self.pathway_names = _checked_names(config.pathway_names, sets.shape[1], kind="pathway")
+        if self.pathway_names:
+            self._add_sets(sets, config, outputs, rngs=rngs)
+
+    def _add_sets(
+        self, sets: np.ndarray, config: PathwayConfig, outputs: int, *, rngs: nnx.Rngs
+    ) -> None:
+        """The branches of the sets, over the units of their genes."""
+        index, present = slots(sets)
+        self.set_index = Structure(jnp.asarray(index))
+        self.set_present = Structure(jnp.asarray(present))
+        shape = (*index.shape, config.hidden, config.set_hidden)
+        fan = np.sqrt(np.maximum(present.sum(axis=1), 1.0) * config.hidden)
+        draw = jax.random.normal(rngs.params(), shape) / fan[:, None, None, None]
+        self.set_branch = nnx.Param(draw * present[:, :, None, None])
+        self.set_bias = nnx.Param(jnp.zeros((len(index), config.set_hidden)))
+        self.set_out = nnx.Param(jnp.zeros((len(index), config.set_hidden, outputs)))
 
     def __call__(self, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
         """Predictions, (batch, outputs); a key turns dropout on."""
-        return self.activity(x, key).sum(axis=1) + self.offset[...]
+        genes, sets = self.contributions(x, key)
+        total = genes.sum(axis=1) + self.offset[...]
+        return total + sets.sum(axis=1) if self.pathway_names else total
 
     def activity(self, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
-        """What each gene adds to the prediction, (batch, genes, outputs)."""
+        """What each gene adds to the prediction by itself, (batch, genes, outputs)."""
+        return self.contributions(x, key)[0]
+
+    def set_activity(self, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
+        """What the genes of each set add to the prediction together, (batch, sets, outputs)."""
+        return self.contributions(x, key)[1]
+
+    def contributions(
+        self, x: jax.Array, key: jax.Array | None = None
+    ) -> tuple[jax.Array, jax.Array]:
+        """What `activity` and `set_activity` give; with the offset they add up to predictions."""
         members = x[:, self.index[...]] * self.present[...]
         hidden = jnp.einsum("bgs,gsh->bgh", members, self.branch[...]) + self.bias[...]
         hidden = drop(jax.nn.gelu(hidden), self.dropout, key, layer=0)
-        return jnp.einsum("bgh,gho->bgo", hidden, self.out[...])
+        genes = jnp.einsum("bgh,gho->bgo", hidden, self.out[...])
+        return genes, self._of_sets(hidden, key) if self.pathway_names else genes[:, :0]
+
+    def _of_sets(self, genes: jax.Array, key: jax.Array | None) -> jax.Array:
+        """What each set makes of the units of its genes, (batch, genes, hidden)."""
+        weights = self.set_branch[...] * self.set_present[...][:, :, None, None]
+        members = genes[:, self.set_index[...]]
+        hidden = jnp.einsum("bpsh,pshu->bpu", members, weights) + self.set_bias[...]
+        hidden = drop(jax.nn.gelu(hidden), self.dropout, key, layer=1)
+        return jnp.einsum("bpu,puo->bpo", hidden, self.set_out[...])
 
     def shrink(self, amount: jax.Array) -> None:
-        """Pull each gene's branch towards zero by the amount a weight."""
+        """Pull each gene's branch towards zero by the amount a weight, each set's a unit."""
         size = self.present[...].sum(axis=1) * self.branch.shape[2]
-        norm = jnp.sqrt(jnp.square(self.branch[...]).sum(axis=(1, 2)) + EPSILON)
-        kept = jnp.maximum(1.0 - amount * jnp.sqrt(size) / norm, 0.0)
-        self.branch[...] = self.branch[...] * kept[:, None, None]
+        self.branch[...] = soften_groups(self.branch[...], amount * jnp.sqrt(size))
+        if self.pathway_names:  # a weight of a large set is small: by weights it would die at once
+            units = self.set_branch.shape[3]
+            self.set_branch[...] = soften_groups(self.set_branch[...], amount * jnp.sqrt(units))
 
 
 def soften(weights: jax.Array, amount: jax.Array) -> jax.Array:
     """Weights nearer to zero by the amount, zero where they were within it."""
     return jnp.sign(weights) * jnp.maximum(jnp.abs(weights) - amount, 0.0)
+
+
+def soften_groups(weights: jax.Array, amount: jax.Array) -> jax.Array:
+    """Weights with the norm of each group, the first axis, nearer to zero by its amount."""
+    inner = tuple(range(1, weights.ndim))
+    norm = jnp.sqrt(jnp.square(weights).sum(axis=inner) + EPSILON)
+    kept = jnp.maximum(1.0 - amount / norm, 0.0)
+    return weights * jnp.expand_dims(kept, inner)
 
 
 def drop(x: jax.Array, rate: float, key: jax.Array | None, *, layer: int) -> jax.Array:
@@ -191,16 +250,27 @@ def slots(membership: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return index, present
 
 
-def _checked_membership(membership: Any, inputs: int) -> np.ndarray:
-    """The membership as bool, (markers, genes), its shape checked."""
-    known = np.zeros((0, 0)) if membership is None else np.asarray(membership)
-    if known.ndim != 2 or known.shape[0] != inputs or known.shape[1] == 0:
+def _checked_mask(name: str, mask: Any, rows: int, axes: tuple[str, str]) -> np.ndarray:
+    """Which row belongs to which column as bool, its shape checked."""
+    known = np.zeros((0, 0)) if mask is None else np.asarray(mask)
+    if known.ndim != 2 or known.shape[0] != rows or known.shape[1] == 0:
         raise InputError(
-            f"membership is {known.shape}, the inputs are {inputs}",
+            f"{name} is {known.shape}, the {axes[0]} are {rows}",
             where="[model] pathway",
-            mend="pass membership as (markers, genes) with one row an input",
+            mend=f"pass {name} as ({', '.join(axes)}), one row for each of the {axes[0]}",
         )
     return known.astype(bool)
+
+
+def _checked_names(names: tuple[str, ...], count: int, *, kind: str) -> tuple[str, ...]:
+    """The names of genes or of pathways, as many as there are; their numbers where not given."""
+    if len(names) not in (0, count):
+        raise InputError(
+            f"the names are {len(names)}, the {kind}s are {count}",
+            where=f"[model] {kind}_names",
+            mend=f"give one name a {kind}, in order, or leave them out",
+        )
+    return tuple(map(str, names)) or tuple(map(str, range(count)))
 
 
 def check_dropout(rate: float, *, name: str = "dropout") -> None:

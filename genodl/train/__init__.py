@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from genodl.train.contribute import contributions
 from genodl.train.ensemble import Ensemble, fit_ensemble, predict, predict_fn
 from genodl.train.loss import LOSSES
 from genodl.train.progress import TrainConfig
@@ -14,6 +15,7 @@ __all__ = [
     "Ensemble",
     "Resume",
     "TrainConfig",
+    "contributions",
     "described",
     "fit_ensemble",
     "gate",

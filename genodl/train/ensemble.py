@@ -174,25 +174,31 @@ def predict(ensemble: Ensemble, x: np.ndarray, *, batch: int = 4096) -> np.ndarr
     -------
     float32, (tasks, samples) or (tasks, samples, outputs); logits under the logistic losses
     """
+    found = partial(_predict, net=ensemble.network, flat=ensemble.flat)
+    return in_batches(found, ensemble, x, batch=batch, where="predict")[0]
+
+
+def in_batches(
+    function: Callable[..., Any], ensemble: Ensemble, x: np.ndarray, *, batch: int, where: str
+) -> list[np.ndarray]:
+    """Arrays (tasks, samples, ...) that a function makes of params and rows, padded to a batch."""
     x = np.asarray(x, np.float32)
     tasks, inputs = ensemble.params["x_centre"].shape
     if x.ndim != 3 or x.shape[0] != tasks or x.shape[2] != inputs:
         raise InputError(
             f"x is {x.shape}, the ensemble has {tasks} tasks of {inputs} inputs",
-            where="predict",
+            where=where,
             mend="pass x as (tasks, samples, inputs)",
         )
     batch = max(1, min(batch, x.shape[1]))
     blocks = []
-    for start in range(0, x.shape[1], batch):
+    for start in range(0, max(x.shape[1], 1), batch):
         rows = x[:, start : start + batch]
         padded = np.zeros((tasks, batch, inputs), np.float32)
         padded[:, : rows.shape[1]] = rows
-        found = _predict(ensemble.params, padded, net=ensemble.network, flat=ensemble.flat)
-        blocks.append(np.asarray(found)[:, : rows.shape[1]])
-    if not blocks:
-        return np.zeros(x.shape[:2] + (() if ensemble.flat else (ensemble.network.outputs,)), "f4")
-    return np.concatenate(blocks, axis=1)
+        found = jax.tree.leaves(function(ensemble.params, padded))
+        blocks.append([np.asarray(each)[:, : rows.shape[1]] for each in found])
+    return [np.concatenate(each, axis=1) for each in zip(*blocks, strict=True)]
 
 
 def predict_fn(ensemble: Ensemble, task: int) -> Callable[[jax.Array], jax.Array]:

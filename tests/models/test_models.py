@@ -16,21 +16,29 @@ from genodl.models.tabular import slots
 
 INPUTS, GENES = 12, 4
 MEMBERSHIP = np.kron(np.eye(GENES, dtype=bool), np.ones((INPUTS // GENES, 1), bool))
+PATHWAYS = np.array([[1, 0], [1, 1], [1, 0], [0, 1]], bool)  # of three genes and of two
 SETTINGS = {
     "pathway": {"membership": MEMBERSHIP},
+    "pathway with sets": {"membership": MEMBERSHIP, "pathways": PATHWAYS},
     "cnn": {"contigs": (5, 7)},
     "lstm": {"contigs": (5, 7)},
     "gru": {"contigs": (5, 7)},
     "fusion": {"modalities": (8, 4)},
 }
 
+CASES = [*MODELS, "pathway with sets"]
+SETS = SETTINGS["pathway with sets"]
 LONG = ("lstm", "gru", "attention", "fusion")  # to compile
-SOME_SLOW = [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in MODELS]
+SOME_SLOW = [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in CASES]
 
 
-def trained_a_little(name, outputs=1, seed=0):
+def fresh(name, outputs=1, seed=0, **more):
+    return build(name.split()[0], SETTINGS.get(name, {}) | more, INPUTS, outputs, seed=seed)
+
+
+def trained_a_little(name, outputs=1, seed=0, **more):
     """A model whose output layer is not zero any more."""
-    model = build(name, SETTINGS.get(name, {}), INPUTS, outputs, seed=seed)
+    model = fresh(name, outputs, seed, **more)
     graph, params, rest = nnx.split(model, nnx.Param, ...)
     rng = np.random.default_rng(seed)
     moved = jax.tree.map(lambda a: a + 0.1 * rng.standard_normal(a.shape).astype("f4"), params)
@@ -46,21 +54,21 @@ def rows(count, seed=1):
     return jax.random.normal(jax.random.key(seed), (count, INPUTS))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", CASES)
 def test_rows_do_not_see_each_other(name):
     model, x = compiled(trained_a_little(name)), rows(8)
     assert_allclose(model(x)[:1], model(x[:1]), rtol=1e-5, atol=1e-6)
     assert_allclose(model(x[::-1]), model(x)[::-1], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", CASES)
 def test_predictions_have_a_column_an_output(name):
     assert compiled(trained_a_little(name, outputs=3))(rows(5)).shape == (5, 3)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", CASES)
 def test_an_untrained_model_predicts_zero(name):
-    model = build(name, SETTINGS.get(name, {}), INPUTS, 2, seed=0)
+    model = fresh(name, outputs=2)
     assert_allclose(compiled(model)(rows(4)), 0.0)
 
 
@@ -79,9 +87,7 @@ def test_gradients_are_finite_in_inputs_and_parameters_even_at_zero(name):
 
 @pytest.mark.parametrize("name", SOME_SLOW)
 def test_ten_samples_are_overfitted(name):
-    graph, params, rest = nnx.split(
-        build(name, SETTINGS.get(name, {}), INPUTS, 1, seed=0), nnx.Param, ...
-    )
+    graph, params, rest = nnx.split(fresh(name), nnx.Param, ...)
     x, y = rows(10), jax.random.normal(jax.random.key(5), (10, 1))
     optimiser = optax.adam(2e-2)
 
@@ -100,10 +106,7 @@ def test_ten_samples_are_overfitted(name):
 
 @pytest.mark.parametrize("name", SOME_SLOW)
 def test_the_same_seed_gives_the_same_parameters(name):
-    one, same, other = (
-        jax.tree.leaves(nnx.state(build(name, SETTINGS.get(name, {}), INPUTS, 1, seed=s)))
-        for s in (3, 3, 4)
-    )
+    one, same, other = (jax.tree.leaves(nnx.state(fresh(name, seed=s))) for s in (3, 3, 4))
     assert all(bool((a == b).all()) for a, b in zip(one, same, strict=True))
     if name != "linear":
         assert any(bool((a != b).any()) for a, b in zip(one, other, strict=True))
@@ -126,10 +129,9 @@ def test_half_precision_is_close_to_single(name):
     assert_allclose(found, model(x), atol=0.03 * float(jnp.abs(model(x)).max()))
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name != "linear"])
+@pytest.mark.parametrize("name", [name for name in CASES if name != "linear"])
 def test_dropout_acts_only_with_a_key(name):
-    settings = SETTINGS.get(name, {}) | {"dropout": 0.5}
-    model, x = build(name, settings, INPUTS, 1, seed=0), rows(4)
+    model, x = fresh(name, dropout=0.5), rows(4)
     state = nnx.state(model, nnx.Param)
     nnx.update(model, jax.tree.map(lambda a: a + 0.3, state))
     assert_allclose(model(x), model(x))
@@ -150,9 +152,94 @@ def test_a_gene_hears_only_its_own_markers():
     assert_allclose(changed[:, 1:], 0.0)
 
 
-def test_the_branches_of_a_pathway_model_add_up():
-    model, x = trained_a_little("pathway"), rows(3)
-    assert_allclose(model.activity(x).sum(axis=1) + model.offset[...], model(x), rtol=1e-5)
+@pytest.mark.parametrize("name", ["pathway", "pathway with sets"])
+def test_the_branches_of_a_pathway_model_add_up(name):
+    model, x = trained_a_little(name, outputs=2), rows(3)
+    genes, sets = model.activity(x), model.set_activity(x)
+    assert genes.shape == (3, GENES, 2)
+    assert sets.shape == (3, 2 if "sets" in name else 0, 2)
+    total = genes.sum(axis=1) + sets.sum(axis=1) + model.offset[...]
+    assert_allclose(total, model(x), rtol=1e-5, atol=1e-6)
+
+
+def test_a_set_is_worked_by_hand():
+    settings = {"membership": np.eye(3), "pathways": np.array([[1, 0], [1, 0], [0, 1]])}
+    model = build("pathway", settings | {"hidden": 1, "set_hidden": 1}, 3, 1, seed=0)
+    model.branch[...] = jnp.ones((3, 1, 1))  # where it is 10 and above, GELU is the identity
+    model.out[...] = jnp.asarray([0.5, 0.1, 0.0]).reshape(3, 1, 1)
+    # the second set has one gene: what is in its other slot does not count
+    model.set_branch[...] = jnp.asarray([[1.0, -0.25], [1.0, 100.0]]).reshape(2, 2, 1, 1)
+    model.set_bias[...] = jnp.asarray([[5.0], [0.0]])
+    model.set_out[...] = jnp.asarray([2.0, -1.0]).reshape(2, 1, 1)
+    model.offset[...] = jnp.ones(1)
+    x = jnp.asarray([[10.0, 20.0, 30.0]])
+    assert_allclose(model.activity(x)[0, :, 0], [5, 2, 0], rtol=1e-6)
+    assert_allclose(model.set_activity(x)[0, :, 0], [2 * (10 - 5 + 5), -30], rtol=1e-6)
+    assert_allclose(model(x), [[5 + 2 + 20 - 30 + 1]], rtol=1e-5)
+
+
+def test_a_set_hears_only_its_own_genes():
+    model, x = trained_a_little("pathway with sets"), rows(3)
+    changed = model.set_activity(x.at[:, -1].add(1.0)) - model.set_activity(x)
+    assert_allclose(changed[:, 0], 0.0)
+    assert float(jnp.abs(changed[:, 1]).min()) > 1e-4
+
+
+def test_genes_in_another_order_give_the_same_predictions():
+    one, order = trained_a_little("pathway with sets"), np.array([2, 0, 3, 1])
+    settings = {"membership": MEMBERSHIP[:, order], "pathways": PATHWAYS[order]}
+    other = trained_a_little("pathway with sets", seed=1, **settings)
+    for name in ("branch", "bias", "out"):
+        getattr(other, name)[...] = getattr(one, name)[...][order]
+    for name in ("offset", "set_bias", "set_out"):
+        getattr(other, name)[...] = getattr(one, name)[...]
+    weights = np.zeros(other.set_branch.shape, np.float32)
+    for row, place in np.argwhere(other.set_present[...]):
+        gene = order[other.set_index[...][row, place]]
+        before = np.flatnonzero(PATHWAYS[:, row]).tolist().index(gene)
+        weights[row, place] = one.set_branch[...][row, before]
+    other.set_branch[...] = jnp.asarray(weights)
+    x = rows(6)
+    assert_allclose(other(x), one(x), rtol=1e-5, atol=1e-6)
+    assert_allclose(other.activity(x), one.activity(x)[:, order], rtol=1e-5, atol=1e-6)
+    assert_allclose(other.set_activity(x), one.set_activity(x), rtol=1e-5, atol=1e-6)
+
+
+def test_sets_leave_the_genes_and_their_parameters_as_they_are():
+    with_sets, without = (
+        {".".join(map(str, path)): leaf for path, leaf in nnx.to_flat_state(nnx.state(model))}
+        for model in (fresh("pathway with sets"), fresh("pathway"))
+    )
+    assert set(without) == {"bias", "branch", "index", "offset", "out", "present"}
+    for name, leaf in without.items():
+        assert_allclose(leaf[...], with_sets[name][...], rtol=0)
+
+
+def test_shrinking_a_set_counts_its_units_and_not_its_genes():
+    settings = {"membership": np.eye(2), "pathways": np.ones((2, 1)), "hidden": 1}
+    model = build("pathway", settings | {"set_hidden": 1}, 2, 1, seed=0)
+    model.set_branch[...] = jnp.asarray([3.0, 4.0]).reshape(1, 2, 1, 1)
+    model.shrink(jnp.asarray(1.0))
+    assert_allclose(model.set_branch[...].ravel(), [2.4, 3.2], rtol=1e-6)
+    model.shrink(jnp.asarray(9.0))
+    assert_allclose(model.set_branch[...], 0.0)
+
+
+def test_units_of_sets_are_dropped_as_those_of_genes():
+    model = fresh("pathway with sets", dropout=0.5, set_hidden=1)
+    model.set_branch[...] = jnp.zeros(model.set_branch.shape)
+    model.set_bias[...], model.set_out[...] = jnp.full((2, 1), 10.0), jnp.ones((2, 1, 1))
+    found = model.set_activity(rows(40), jax.random.key(0))
+    assert set(found.ravel().tolist()) == {0.0, 20.0}
+
+
+def test_genes_and_sets_carry_their_names_or_numbers():
+    named = fresh("pathway with sets", gene_names=tuple("ABCD"), pathway_names=("P", "Q"))
+    assert named.gene_names == ("A", "B", "C", "D")
+    assert named.pathway_names == ("P", "Q")
+    assert fresh("pathway with sets").pathway_names == ("0", "1")
+    assert fresh("pathway").gene_names == ("0", "1", "2", "3")
+    assert fresh("pathway").pathway_names == ()
 
 
 def test_a_marker_of_two_genes_has_a_slot_in_each():
@@ -171,6 +258,12 @@ def test_a_marker_of_two_genes_has_a_slot_in_each():
         ("pathway", {}, "membership is (0, 0), the inputs are 12"),
         ("pathway", {"membership": MEMBERSHIP[:5]}, "membership is (5, 4), the inputs are 12"),
         ("pathway", {"membership": MEMBERSHIP, "hidden": 0}, "hidden is 0"),
+        ("pathway", SETS | {"set_hidden": 0}, "set_hidden is 0"),
+        ("pathway", SETS | {"pathways": PATHWAYS[:3]}, "pathways is (3, 2), the genes are 4"),
+        ("pathway", SETS | {"pathways": PATHWAYS[:, :0]}, "pathways is (4, 0)"),
+        ("pathway", SETS | {"gene_names": ("A",)}, "gene_names: the names are 1, the genes are 4"),
+        ("pathway", SETS | {"pathway_names": ("P",)}, "the names are 1, the pathways are 2"),
+        ("pathway", SETTINGS["pathway"] | {"pathway_names": ("P",)}, "the pathways are 0"),
     ],
 )
 def test_a_fault_in_the_settings_is_named_in_one_line(name, settings, phrase):
