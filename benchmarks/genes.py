@@ -77,7 +77,11 @@ def tested(cohort: Genes, traits: np.ndarray, sets: dict[str, list[str]], **sett
 
 
 def said(probability: pd.Series, causal: np.ndarray) -> list[list[float]]:
-    """Genes of each bin of the probability, the sum of it, and how many are causal."""
+    """Genes of each bin of the probability, the sum of it, and how many are causal.
+
+    Genes that are no candidates have none, and are taken for 0.
+    """
+    probability = probability.fillna(0.0)
     place = np.searchsorted(PROBABILITIES[1:-1], probability, side="right")
     bins = len(PROBABILITIES) - 1
     sums = (np.bincount(place, w, bins) for w in (np.ones(len(place)), probability, causal))

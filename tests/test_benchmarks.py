@@ -257,12 +257,13 @@ def test_the_network_wins_where_its_gain_is_certain():
 
 def test_the_probability_of_genes_is_held_to_how_many_are_causal():
     genes = script("genes")
-    one = genes.said(pd.Series([0.005, 0.5, 0.6, 1.0]), np.array([False, True, False, True]))
-    assert [row[0] for row in one] == [1, 0, 0, 0, 2, 0, 1]
+    told = pd.Series([np.nan, 0.01, 0.5, 0.6, 1.0])
+    one = genes.said(told, np.array([False, False, True, False, True]))
+    assert [row[0] for row in one] == [1, 1, 0, 0, 2, 0, 1]
     found = genes.reliability([{"said": one}, {"said": one}, {}])
-    assert [row["genes"] for row in found] == [2, 4, 2]
-    assert [row["causal"] for row in found] == [0, 0.5, 1]
-    assert [row["mean"] for row in found] == pytest.approx([0.005, 0.55, 1.0])
+    assert [row["genes"] for row in found] == [2, 2, 4, 2]
+    assert [row["causal"] for row in found] == [0, 0, 0.5, 1]
+    assert [row["mean"] for row in found] == pytest.approx([0, 0.01, 0.55, 1.0])
     assert genes.reliability([{}]) == []
 
 
