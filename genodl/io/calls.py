@@ -66,31 +66,11 @@ def _diploid(text, begin, row):
 
 
 @numba.njit(cache=True, nogil=True)
-def _biallelic(text, p):
-    """Whether a diploid call of the first two alleles stands here, and its cell goes on or ends."""
-    a, b, c, d = text[p], text[p + 1], text[p + 2], text[p + 3]
-    good = (((a | 1) == 49) | (a == DOT)) & (((c | 1) == 49) | (c == DOT))
-    return good & ((b == SLASH) | (b == BAR)) & ((d == COLON) | (d == TAB))
-
-
-@numba.njit(cache=True, nogil=True)
 def _any_ploidy(text, p, end, rows, samples, most):
     """Decode calls of any ploidy and any number of ALT alleles, whatever follows GT."""
     alleles = len(rows)
     longest = 0
     for s in range(samples):
-        if alleles == 1 and p + 3 < end and _biallelic(text, p):
-            a, b = text[p], text[p + 2]
-            known = a != DOT and b != DOT
-            rows[0, s] = (a & 1) + (b & 1) if known else MISSING
-            longest = max(longest, 2 * known)
-            p += 3
-            while p < end and text[p] != TAB:
-                p += 1
-            if (s == samples - 1) != (p == end):
-                return COLUMNS, s
-            p += 1
-            continue
         for a in range(alleles):
             rows[a, s] = 0
         unknown = False
