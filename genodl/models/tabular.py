@@ -176,14 +176,14 @@ class Pathway(nnx.Module):
         """What each gene adds to the prediction by itself, (batch, genes, outputs)."""
         return self.contributions(x, key)[0]
 
-    def set_activity(self, x: jax.Array, key: jax.Array | None = None) -> jax.Array:
-        """What the genes of each set add to the prediction together, (batch, sets, outputs)."""
-        return self.contributions(x, key)[1]
-
     def contributions(
         self, x: jax.Array, key: jax.Array | None = None
     ) -> tuple[jax.Array, jax.Array]:
-        """What `activity` and `set_activity` give; with the offset they add up to predictions."""
+        """What each gene adds by itself, and the genes of each set together.
+
+        They are (batch, genes, outputs) and (batch, sets, outputs), and with the offset add up to
+        the prediction.
+        """
         members = x[:, self.index[...]] * self.present[...]
         hidden = jnp.einsum("bgs,gsh->bgh", members, self.branch[...]) + self.bias[...]
         hidden = drop(jax.nn.gelu(hidden), self.dropout, key, layer=0)

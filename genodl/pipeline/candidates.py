@@ -11,7 +11,7 @@ import numpy as np
 from genodl.cohort.presence import VARIANTS
 from genodl.config import DiscoverConfig
 from genodl.pipeline.study import Study
-from genodl.screen.channels import DOSAGES, STEPS
+from genodl.screen.channels import levels
 from genodl.screen.marginal import Screen, keep_best, scan, unevenness
 
 BENT = 32  # markers of a training fold, of a modality, that are cut
@@ -48,7 +48,7 @@ class Candidates(NamedTuple):
     @property
     def channels(self) -> int:
         """Channels that a path may use: the two of `values`, and steps."""
-        return 2 + len(DOSAGES if self.modality == VARIANTS else STEPS)
+        return 2 + levels(variants=self.modality == VARIANTS)
 
     def wanted(self, most: int, fold: int, view: int, number: int) -> np.ndarray:
         """Features of a view that a path is given, int, the most wanted first.

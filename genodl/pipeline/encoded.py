@@ -10,7 +10,7 @@ import pandas as pd
 
 from genodl.cohort.presence import VARIANTS, as_float
 from genodl.pipeline.study import Study
-from genodl.screen.channels import DOSAGES, STEPS
+from genodl.screen.channels import levels
 from genodl.screen.features import Cuts, Features, Lines, Squares, cutting, encoding
 
 TILE = 512  # markers at once
@@ -85,7 +85,7 @@ def features_of(
             if own is not None and name == VARIANTS:
                 weight[first] = own @ additive / study.cohort.modalities[name].n_vars
         variants = name == VARIANTS
-        for level in range(len(DOSAGES if variants else STEPS)):
+        for level in range(levels(variants=variants)):
             third, where = _among(every, keys.of(name, columns, 2 + level))
             cut, tells = cutting(values[:, where], level, inverse, variants=variants)
             cuts[:, third], adjust[:, third] = np.stack(cut[1:]), tells

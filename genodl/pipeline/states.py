@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from genodl.errors import InputError
-from genodl.train.folder import read, write
+from genodl.train.folder import digest, kept, write
 from genodl.train.resume import Resume
 
 
@@ -55,15 +53,8 @@ class States:
             return make()
         key = digest(self._sealed(n, a) if n in large else digest([a]) for n, a in told.items())
         place = self.path / name
-        if place.exists():
-            content, arrays = read(place)
-            if content.get("key") != key:
-                raise InputError(
-                    "it was begun with other data or settings",
-                    where=str(place),
-                    mend="go on with those, or name another folder",
-                )
-            return arrays
+        if (found := kept(place, key)) is not None:
+            return found
         made = make()
         if not jax.process_index():  # the first process writes
             write(place, made, {"key": key})
@@ -87,16 +78,3 @@ class States:
 
 
 NOWHERE = States()
-
-
-def digest(parts: Iterable[np.ndarray | str]) -> str:
-    """SHA-256 of arrays, their shapes and kinds, and of texts."""
-    told = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, np.ndarray):
-            told.update(f"{part.shape}{part.dtype.str}".encode())
-            part = np.ascontiguousarray(part.T if part.flags.f_contiguous else part)
-            told.update(part.data)
-        else:
-            told.update(part.encode())
-    return told.hexdigest()

@@ -77,6 +77,11 @@ def encode(dosage: jax.Array, present: jax.Array, basis: jax.Array, clip: float)
     return Channels(values * active[:, None, :], active, scale)
 
 
+def levels(*, variants: bool) -> int:
+    """How many steps there are of a variant, or of anything else."""
+    return len(DOSAGES if variants else STEPS)
+
+
 def cuts(values: np.ndarray, level: int, *, variants: bool) -> tuple[np.ndarray, np.ndarray]:
     """What inputs are above, and not above, in one of their steps, (columns,) each.
 

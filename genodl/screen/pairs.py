@@ -29,9 +29,9 @@ def shortlist(
 
     The sums of product times response over all samples are one matrix product. The `OF_A_TILE`
     largest of each square of `TILE` x `TILE` pairs are summed up by fold too; the sums of a
-    training fold are those of all samples less those of the fold it leaves out. A pair beyond
-    `bound` in a training fold is among them unless the fold left out takes away some seven
-    standard errors. Memory is the panel and a few tiles, whatever the number of pairs. Where the
+    training fold are those of all samples less those of the fold it leaves out. A pair that a
+    training fold is sure of is missed only where so many others of its square are stronger over
+    all samples. Memory is the panel and a few tiles, whatever the number of pairs. Where the
     device multiplies them, the factors are rounded to eight bits here, which moves a z by about
     0.005 of a standard error.
 
@@ -63,7 +63,7 @@ def shortlist(
     kept: list[np.ndarray] = [np.zeros((3, 0))]
     size = min(TILE, -(-columns // 128) * 128)
     for i in range(0, markers, size):
-        rows = _weighted(_tile(panel, i, size), e)
+        rows = _tile(panel, i, size) * e
         for j in range(i, columns, size):
             other = _tile(panel, j, size)
             z, index = _best(rows, other, scale, j - i, markers - i, folds=folds)
@@ -78,12 +78,6 @@ def _tile(panel: np.ndarray, start: int, size: int) -> np.ndarray:
     """So many columns, (columns, places), those beyond the last 0."""
     tile = np.asarray(panel[:, start : start + size].T, np.float32)
     return np.pad(tile, ((0, size - len(tile)), (0, 0)))
-
-
-@jax.jit
-def _weighted(rows: jax.Array, response: jax.Array) -> jax.Array:
-    """Columns times a response, (columns, places)."""
-    return rows * response
 
 
 @partial(jax.jit, static_argnames=("folds",))

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,39 @@ def read(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.n
     except Exception as fault:  # orbax and its storage raise errors of many kinds
         raise _damaged(folder, "its arrays cannot be read") from fault
     return manifest, {name: np.asarray(array) for name, array in arrays.items()}
+
+
+def kept(folder: Path, key: str) -> dict[str, np.ndarray] | None:
+    """The arrays that a run of this key has left in a folder; None where none has.
+
+    Raises
+    ------
+    InputError : they are damaged, or of a run of another key, see `digest`
+    """
+    if not folder.exists():
+        return None
+    content, arrays = read(folder)
+    if content.get("key") != key:
+        raise InputError(
+            "the state is of other data or another configuration",
+            where=str(folder),
+            mend="go on with what it was begun with, or name another folder",
+        )
+    return arrays
+
+
+def digest(parts: Iterable[np.ndarray | str]) -> str:
+    """SHA-256 of arrays, their shapes and kinds, and of texts."""
+    told = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            told.update(f"{part.shape}{part.dtype.str}".encode())
+            # columns that lie one after another are told as they lie
+            whole = np.ascontiguousarray(part.T if part.flags.f_contiguous else part)
+            told.update(whole.data)
+        else:
+            told.update(part.encode())
+    return told.hexdigest()
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import shutil
@@ -18,9 +17,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from genodl.errors import InputError
 from genodl.models.network import Network, model_name, settings_of
-from genodl.train.folder import read, write
+from genodl.train.folder import digest, kept, write
 from genodl.train.progress import Progress, TrainConfig
 
 logger = logging.getLogger(__name__)
@@ -53,18 +51,13 @@ class Resume:
         InputError : the state is damaged, or of other data or another configuration
         """
         place = self.path / name
-        if not place.exists():
+        arrays = kept(place, key)
+        if arrays is None:
             return begun
-        content, arrays = read(place)
-        if content.get("key") != key:
-            raise InputError(
-                "the state is of other data or another configuration",
-                where=str(place),
-                mend="go on with what it was begun with, or name another folder",
-            )
         leaves, shape = jax.tree.flatten(gathered(begun))
-        kept = [_over(leaf, arrays[str(i)]) for i, leaf in enumerate(leaves)]
-        found: Progress = jax.tree.unflatten(shape, kept)
+        found: Progress = jax.tree.unflatten(
+            shape, [_over(leaf, arrays[str(i)]) for i, leaf in enumerate(leaves)]
+        )
         logger.info("%s: going on after round %d", place, int(found.rounds))
         return found
 
@@ -88,7 +81,6 @@ def gathered(tree: Any) -> Any:
 
 def fingerprint(arrays: Any, *, net: Network, config: TrainConfig, loss: str) -> str:
     """SHA-256 of everything that decides what a training run gives."""
-    told = hashlib.sha256()
     settings = {k: v for k, v in settings_of(net).items() if not isinstance(v, np.ndarray)}
     described = {
         "model": model_name(net.name),
@@ -97,13 +89,9 @@ def fingerprint(arrays: Any, *, net: Network, config: TrainConfig, loss: str) ->
         "config": {k: v for k, v in asdict(config).items() if k != "memory"},
         "loss": loss,
     }
-    told.update(json.dumps(described, sort_keys=True).encode())
     fixed = [v for _, v in sorted(settings_of(net).items()) if isinstance(v, np.ndarray)]
-    for leaf in [*fixed, *jax.tree.leaves(arrays)]:
-        array = np.ascontiguousarray(leaf)
-        told.update(f"{array.shape}{array.dtype.str}".encode())
-        told.update(array.tobytes())
-    return told.hexdigest()
+    leaves = map(np.asarray, [*fixed, *jax.tree.leaves(arrays)])
+    return digest([json.dumps(described, sort_keys=True), *leaves])
 
 
 @contextmanager

@@ -155,7 +155,7 @@ def test_a_gene_hears_only_its_own_markers():
 @pytest.mark.parametrize("name", ["pathway", "pathway with sets"])
 def test_the_branches_of_a_pathway_model_add_up(name):
     model, x = trained_a_little(name, outputs=2), rows(3)
-    genes, sets = model.activity(x), model.set_activity(x)
+    genes, sets = model.contributions(x)
     assert genes.shape == (3, GENES, 2)
     assert sets.shape == (3, 2 if "sets" in name else 0, 2)
     total = genes.sum(axis=1) + sets.sum(axis=1) + model.offset[...]
@@ -174,13 +174,13 @@ def test_a_set_is_worked_by_hand():
     model.offset[...] = jnp.ones(1)
     x = jnp.asarray([[10.0, 20.0, 30.0]])
     assert_allclose(model.activity(x)[0, :, 0], [5, 2, 0], rtol=1e-6)
-    assert_allclose(model.set_activity(x)[0, :, 0], [2 * (10 - 5 + 5), -30], rtol=1e-6)
+    assert_allclose(model.contributions(x)[1][0, :, 0], [2 * (10 - 5 + 5), -30], rtol=1e-6)
     assert_allclose(model(x), [[5 + 2 + 20 - 30 + 1]], rtol=1e-5)
 
 
 def test_a_set_hears_only_its_own_genes():
     model, x = trained_a_little("pathway with sets"), rows(3)
-    changed = model.set_activity(x.at[:, -1].add(1.0)) - model.set_activity(x)
+    changed = model.contributions(x.at[:, -1].add(1.0))[1] - model.contributions(x)[1]
     assert_allclose(changed[:, 0], 0.0)
     assert float(jnp.abs(changed[:, 1]).min()) > 1e-4
 
@@ -202,7 +202,7 @@ def test_genes_in_another_order_give_the_same_predictions():
     x = rows(6)
     assert_allclose(other(x), one(x), rtol=1e-5, atol=1e-6)
     assert_allclose(other.activity(x), one.activity(x)[:, order], rtol=1e-5, atol=1e-6)
-    assert_allclose(other.set_activity(x), one.set_activity(x), rtol=1e-5, atol=1e-6)
+    assert_allclose(other.contributions(x)[1], one.contributions(x)[1], rtol=1e-5, atol=1e-6)
 
 
 def test_sets_leave_the_genes_and_their_parameters_as_they_are():
@@ -229,7 +229,7 @@ def test_units_of_sets_are_dropped_as_those_of_genes():
     model = fresh("pathway with sets", dropout=0.5, set_hidden=1)
     model.set_branch[...] = jnp.zeros(model.set_branch.shape)
     model.set_bias[...], model.set_out[...] = jnp.full((2, 1), 10.0), jnp.ones((2, 1, 1))
-    found = model.set_activity(rows(40), jax.random.key(0))
+    found = model.contributions(rows(40), jax.random.key(0))[1]
     assert set(found.ravel().tolist()) == {0.0, 20.0}
 
 

@@ -142,10 +142,10 @@ def test_each_member_keeps_the_rate_that_its_own_validation_rows_choose(small):
     ]
     losses = np.stack([each.losses[..., 1] for each in alone])
     assert len(np.unique(losses.argmin(0))) > 1
-    assert_allclose(found.losses[..., 1], losses.min(0), rtol=1e-3)
+    assert_allclose(found.losses[..., 1], losses.min(0), rtol=1e-5)
     kernels = np.stack([each.params["members"]["dense0.kernel"] for each in alone])
     best = np.take_along_axis(kernels, losses.argmin(0)[None, :, :, None, None], axis=0)[0]
-    assert_allclose(found.params["members"]["dense0.kernel"], best, rtol=1e-2, atol=1e-4)
+    assert_allclose(found.params["members"]["dense0.kernel"], best, rtol=1e-4, atol=1e-6)
 
 
 def test_the_factor_of_the_shrinking_is_that_of_the_configuration(small):
