@@ -111,10 +111,10 @@ def test_names_with_spaces_and_commas_reach_the_command_whole(tmp_path):
     assert "genodl ingest chr1.bcf" in ingest
 
 
-def test_discover_is_launched_in_several_processes(place):
-    settings = place / "config" / "config.yaml"
-    settings.write_text('launch: "srun --ntasks 2"\n' + settings.read_text())
-    discover = planned(snakemake(place, "--cores", "1", "--dry-run", "--printshellcmds"))[-1]
+def test_discover_is_launched_in_several_processes(place, tmp_path):
+    (tmp_path / "data").symlink_to(place / "data")
+    configure(tmp_path, 'launch: "srun --ntasks 2"\n' + CONFIG)
+    discover = planned(snakemake(tmp_path, "--cores", "1", "--dry-run", "--printshellcmds"))[-1]
     assert discover.startswith("srun --ntasks 2 genodl discover --variants ")
     assert " --distributed 2> " in discover
 
