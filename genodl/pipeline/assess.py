@@ -24,7 +24,7 @@ from genodl.rank.classes import join_classes
 from genodl.rank.combine import Voices, deviate, log_p_value, normal_deviates, voices
 from genodl.rank.many import attributed_covariances
 from genodl.rank.resemblance import Kin
-from genodl.rank.saddlepoint import LEAST_Z, Law, deviates, empirical_law
+from genodl.rank.saddlepoint import LEAST_Z, Law, deviates, empirical_law, heaviness
 from genodl.rank.test import Fits, Tested, attributed_covariance
 from genodl.screen.channels import Channels
 
@@ -96,8 +96,9 @@ def attribution_test(
         fits = [fits_of(study, [mine], own[t], t, modality, deeps[t])]
         if len(candidates) > 1:
             fits.append(fits_of(study, candidates, joint[t], t, modality, None))
-        fits = [fit._replace(spread=jnp.asarray(target.spread), **modified) for fit in fits]
         law = empirical_law((target.marginal / np.sqrt(target.spread))[target.known])
+        shape = {"spread": jnp.asarray(target.spread), "tails": heaviness(law)}
+        fits = [fit._replace(**shape, **modified) for fit in fits]
         trials.append(Trial(t, fits, [share_of(fit, kin) for fit in fits], law, contig))
     parts: list[list[Scores]] = [[] for _ in trials]
     blocks, markers = study.blocks(modality), study.cohort.modalities[modality].n_vars

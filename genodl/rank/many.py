@@ -68,13 +68,14 @@ def _alone(
     residual = np.stack([np.asarray(f.residual) for f in fits], axis=1)
     behind = np.stack([np.asarray(f.background) for f in fits], axis=2)
     freedom = np.stack([np.asarray(f.freedom) for f in fits])
+    tails = np.array([f.tails for f in fits], np.float32)
     z = np.zeros((len(fits), 3, len(contig)), np.float32)
     slope = np.zeros((len(fits), len(contig)), np.float32)
     parts = np.unique(contig) if behind.any() else contig[:1]
     for part in parts:
         left = residual + behind[:, part]
         mine = contig == part if len(parts) > 1 else np.ones(len(contig), bool)
-        scores, slopes = _moments(channels, left, spread, known, freedom)
+        scores, slopes = _moments(channels, left, spread, tails, known, freedom)
         z[:, :2, mine] = np.asarray(scores)[:, :, mine]
         slope[:, mine] = np.asarray(slopes)[:, mine]
     return z, slope
@@ -106,7 +107,12 @@ def _reached(channels: Channels, proxies: jax.Array, inputs: jax.Array) -> jax.A
 
 @jax.jit
 def _moments(
-    channels: Channels, residual: jax.Array, spread: jax.Array, known: jax.Array, freedom: jax.Array
+    channels: Channels,
+    residual: jax.Array,
+    spread: jax.Array,
+    tails: jax.Array,
+    known: jax.Array,
+    freedom: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
     """z of both channels, (fits, 2, markers), and additive slopes, (fits, markers).
 
@@ -117,8 +123,8 @@ def _moments(
     Parameters
     ----------
     residual, spread : float32, (places, fits)
+    tails, freedom : float32, (fits,)
     known : float32, (places,)
-    freedom : float32, (fits,)
     """
     residual = residual * known[:, None]
     first = channels.values[0] * known[:, None]
@@ -136,7 +142,7 @@ def _moments(
     crossed = along(square, residual**2) - 2 * slope * along(square * u, residual)
     sandwich = (crossed + slope**2 * fourth) * known.sum() / freedom[:, None, None]
     carriers = power**2 / jnp.maximum(fourth, 1e-30)
-    weight = carriers / (carriers + SANDWICH_CARRIERS)
+    weight = carriers / (carriers + SANDWICH_CARRIERS * tails[:, None, None])
     variance = weight * sandwich + (1 - weight) * plain
     z = covariance / jnp.sqrt(jnp.maximum(variance, 1e-30))
     z = jnp.where((power > 1e-12) & channels.active, z, 0)

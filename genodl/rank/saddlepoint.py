@@ -11,8 +11,8 @@ from scipy.special import ndtri_exp
 
 FEW = 200.0  # effective carriers below which the tail is the saddlepoint's
 LEAST_Z = 2.0  # nearer to zero any law is as good
-SKEWED = 100.0  # times the squared skewness of the residual: as many carriers are few far out
-FAR_Z = 3.0  # where they are
+PEAKED, SKEWED = 3.0, 9.0  # times z^-4 and z^-6: kurtosis and squared skewness that bend the tail
+BINS = 64  # of the values of a marker that is drawn
 POINTS = 801  # nodes of the tabulated cumulant function on each side of zero
 FARTHEST = 40.0  # standard deviations over which it is tabulated
 STEPS = 60  # of the safeguarded Newton iteration, at most
@@ -20,42 +20,56 @@ CLOSE = 1e-7
 
 
 class Law(NamedTuple):
-    """The empirical law of a residual, scaled to mean 0 and variance 1.
+    """The empirical law of a residual, or of a marker, scaled to mean 0 and variance 1.
 
     Attributes
     ----------
-    least, most : its smallest and largest value
+    values : float64, those it may take
     cumulants : float64, (nodes, 3), the cumulant function and two derivatives at nodes s even in
         the inverse hyperbolic sine, each over what it is for a normal law (s^2 / 2, s and 1): near
         0, where most samples of a rare marker are, what is interpolated is flat, and no error adds
         up over many samples
     spacing : of the nodes
-    skewness : third moment
+    skewness, kurtosis : third moment, and fourth in excess of a normal law's
     """
 
-    least: float
-    most: float
+    values: np.ndarray
     cumulants: np.ndarray
     spacing: float
     skewness: float
+    kurtosis: float
 
 
-def empirical_law(residual: np.ndarray) -> Law:
-    """The law that a residual, float (samples,), is taken to be drawn from."""
-    e = np.asarray(residual, np.float64)
-    e = (e - e.mean()) / e.std()
+def empirical_law(values: np.ndarray, count: np.ndarray | None = None) -> Law:
+    """The law that values are taken to be drawn from.
+
+    Parameters
+    ----------
+    values : float, (values,), such as the residual of each sample
+    count : how often there is each; once where None
+    """
+    e = np.asarray(values, np.float64)
+    share = np.full(len(e), 1 / len(e)) if count is None else count / count.sum()
+    e = e - share @ e
+    e = e / np.sqrt(share @ e**2)
     spacing = np.arcsinh(FARTHEST) / (POINTS - 1)
     s = np.sinh(np.arange(1 - POINTS, POINTS) * spacing)
     power = np.outer(s, e)
     top = power.max(1, keepdims=True)
-    weight = np.exp(power - top)
+    weight = np.exp(power - top) * share
     total = weight.sum(1)
     first = (weight @ e) / total
     second = (weight @ e**2) / total - first**2
     s[POINTS - 1] = 1.0
-    values = np.stack([2 * (np.log(total / len(e)) + top[:, 0]) / s**2, first / s, second], axis=1)
-    values[POINTS - 1] = second[POINTS - 1]
-    return Law(float(e.min()), float(e.max()), values, float(spacing), float((e**3).mean()))
+    cumulants = np.stack([2 * (np.log(total) + top[:, 0]) / s**2, first / s, second], axis=1)
+    cumulants[POINTS - 1] = second[POINTS - 1]
+    third, fourth = float(share @ e**3), float(share @ e**4)
+    return Law(e, cumulants, float(spacing), third, fourth - 3)
+
+
+def heaviness(law: Law) -> float:
+    """Fourth moment over that of a normal law, at least 1."""
+    return max(law.kurtosis / 3 + 1, 1.0)
 
 
 def deviates(
@@ -66,7 +80,12 @@ def deviates(
     given: np.ndarray | None = None,
     spread: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Signed normal deviates of the scores that few samples carry, nan elsewhere, like `z`.
+    """Signed normal deviates of the scores whose tails are not normal, nan elsewhere, like `z`.
+
+    Those are the scores that few samples carry, and those far out where marker and residual are
+    skewed or heavy-tailed both: under permutation the excess kurtosis of a score is the product of
+    theirs over the number of samples, and its squared skewness that of theirs. Drawing one of the
+    two and holding the other adds thrice the kurtosis of what is drawn, so the lighter is drawn.
 
     Parameters
     ----------
@@ -80,19 +99,36 @@ def deviates(
     for row in (0, 1):
         chosen = np.flatnonzero(np.abs(z[row]) > LEAST_Z)
         direction = _direction(channels, chosen, row, given)
-        power = (direction**2).sum(0)
-        most = np.where(np.abs(z[row, chosen]) > FAR_Z, SKEWED * law.skewness**2, 0)
-        few = (power > 1e-9) & (power**2 < np.maximum(most, FEW) * (direction**4).sum(0))
-        if few.any():
-            # z has the marker's own slope out of its error, the score under the null has it in
-            wald = z[row, chosen[few]]
-            score = wald / np.sqrt(1 + wald**2 / len(direction))
-            carried = direction[:, few]
-            if spread is not None:
-                carried = carried * np.sqrt(spread)[:, None]
-            log_p = log_tail(carried, law, score)
-            found[row, chosen[few]] = np.sign(z[row, chosen[few]]) * -ndtri_exp(log_p - np.log(2))
+        wald, length = z[row, chosen], np.sqrt((direction**2).mean(0))
+        centred = (direction - direction.mean(0)) / np.maximum(length, 1e-9)
+        skewness, kurtosis = (centred**3).mean(0), (centred**4).mean(0) - 3
+        bent = (
+            (len(centred) < FEW * (kurtosis + 3))
+            | (wald**4 * np.abs(kurtosis * law.kurtosis) > PEAKED * len(centred))
+            | (wald**6 * (skewness * law.skewness) ** 2 > SKEWED * len(centred))
+        )
+        bent &= length > 1e-9
+        # z has the marker's own slope out of its error, the score under the null has it in
+        score = wald / np.sqrt(1 + wald**2 / len(direction))
+        scale = np.ones(len(direction)) if spread is None else np.sqrt(spread)
+        log_p = np.full(len(chosen), np.nan)
+        drawn = bent & (kurtosis >= law.kurtosis)
+        if drawn.any():
+            log_p[drawn] = log_tail(direction[:, drawn] * scale[:, None], law, score[drawn])
+        held = (law.values * scale)[:, None]
+        for j in np.flatnonzero(bent & ~drawn):
+            log_p[j] = log_tail(held, _law_of_marker(direction[:, j]), score[[j]])[0]
+        found[row, chosen] = np.sign(wald) * -ndtri_exp(log_p - np.log(2))
     return found
+
+
+def _law_of_marker(direction: np.ndarray) -> Law:
+    """The law of a marker's values, float (samples,), gathered in bins of one width."""
+    edges = np.linspace(direction.min(), direction.max(), BINS + 1)
+    bins = np.searchsorted(edges[1:-1], direction, side="right")
+    count = np.bincount(bins, minlength=BINS)
+    total = np.bincount(bins, direction, minlength=BINS)
+    return empirical_law(total[count > 0] / count[count > 0], count[count > 0])
 
 
 def _direction(
@@ -155,7 +191,7 @@ def _one_tail(x: np.ndarray, law: Law, level: np.ndarray) -> np.ndarray:
 
 def _reachable(x: np.ndarray, law: Law) -> np.ndarray:
     """The largest sum that draws can give each column."""
-    return np.where(x > 0, x * law.most, x * law.least).sum(0)
+    return np.where(x > 0, x * law.values.max(), x * law.values.min()).sum(0)
 
 
 @numba.njit(cache=True, nogil=True)

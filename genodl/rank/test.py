@@ -37,6 +37,8 @@ class Fits(NamedTuple):
         the markers of that contig
     spread : float32, (places,), variance of each residual that the covariates foretell, over its
         mean, see `screen.residual.Target`; 1 where all are alike
+    tails : float32, (), fourth moment of the residual, freed of `spread` and standardised, over a
+        normal law's; 1 where it is no heavier
     partners : float32, (places, partners), standardised covariates whose products with a marker
         are tested too; None where there are none
     nuisance : float32, (places, columns), orthonormal, taken out of such a product: what is given,
@@ -53,6 +55,7 @@ class Fits(NamedTuple):
     given: jax.Array
     background: jax.Array
     spread: jax.Array | float = 1.0
+    tails: jax.Array | float = 1.0
     partners: jax.Array | None = None
     nuisance: jax.Array | None = None
 
@@ -113,8 +116,8 @@ def attributed_covariance(
     inputs = likeness(channels, fits.inputs)
     inputs = jnp.where(inputs >= PROXY_R2, inputs, 0)
     deep = _less((fits.attributed @ inputs.T) * fits.known[:, None], fits.given)
-    directions = (first, second, deep)
-    z = jnp.stack([_score(each, residual, fits) for each in directions])
+    z = [_score(direction, residual, fits) for direction in (first, second)]
+    z = jnp.stack([*z, _score(deep, residual, fits, uneven=True)])
     active = channels.active & left
     active = jnp.concatenate([active, jnp.ones_like(active[:1])])
     z = jnp.where(active, z, 0)
@@ -183,9 +186,11 @@ def _score(
     """Covariance of a direction with the residual over its standard error, (markers,).
 
     The variance is the sandwich, shrunk to that which the covariates foretell where few samples
-    carry the direction, since their own few residuals tell little; of an `uneven` direction, which
-    may run along the spread of the residual, it is the larger of the two. The direction's slope is
-    taken out first, so that a strong effect does not hide itself.
+    make it up, few carriers or few large residuals, since they tell little of it: the error is
+    then the same whichever sample has which residual, and the tail is left to `saddlepoint`. Of an
+    `uneven` direction, which may run along the spread of the residual or has no such tail, it is
+    the larger of the two. The direction's slope is taken out first, so that a strong effect does
+    not hide itself.
     """
     covariance = (direction * residual).sum(0)
     power = (direction**2).sum(0)
@@ -194,7 +199,7 @@ def _score(
     plain = (rest**2).sum(0) / fits.freedom * (direction**2 * foretold).sum(0)
     sandwich = (direction**2 * rest**2).sum(0) * fits.known.sum() / fits.freedom
     carriers = power**2 / jnp.maximum((direction**4).sum(0), 1e-30)
-    weight = carriers / (carriers + SANDWICH_CARRIERS)
+    weight = carriers / (carriers + SANDWICH_CARRIERS * fits.tails)
     variance = weight * sandwich + (1 - weight) * plain
     if uneven:
         variance = jnp.maximum(sandwich, plain)

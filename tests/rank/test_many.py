@@ -35,7 +35,8 @@ def fits_of(channels: Channels, seed: int, *, missing: float = 0.0, effect: floa
     background = 0.1 * rng.standard_normal((PLACES, 3))
     spread = np.exp(0.5 * rng.standard_normal(PLACES))
     parts = (residual, known, known.sum() - 2, 0.3 * own, own, 0.2 * own, own, none)
-    return Fits(*(jnp.asarray(p, jnp.float32) for p in (*parts, background, spread)))
+    more = (background, spread, 1.0 + seed)
+    return Fits(*(jnp.asarray(p, jnp.float32) for p in (*parts, *more)))
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.1])
