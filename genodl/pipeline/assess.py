@@ -97,8 +97,8 @@ def attribution_test(
         if len(candidates) > 1:
             fits.append(fits_of(study, candidates, joint[t], t, modality, None))
         law = empirical_law((target.marginal / np.sqrt(target.spread))[target.known])
-        shape = {"spread": jnp.asarray(target.spread), "tails": heaviness(law)}
-        fits = [fit._replace(**shape, **modified) for fit in fits]
+        spread, tails = jnp.asarray(target.spread), heaviness(law)
+        fits = [fit._replace(spread=spread, tails=tails, **modified) for fit in fits]
         trials.append(Trial(t, fits, [share_of(fit, kin) for fit in fits], law, contig))
     parts: list[list[Scores]] = [[] for _ in trials]
     blocks, markers = study.blocks(modality), study.cohort.modalities[modality].n_vars

@@ -116,8 +116,8 @@ def attributed_covariance(
     inputs = likeness(channels, fits.inputs)
     inputs = jnp.where(inputs >= PROXY_R2, inputs, 0)
     deep = _less((fits.attributed @ inputs.T) * fits.known[:, None], fits.given)
-    z = [_score(direction, residual, fits) for direction in (first, second)]
-    z = jnp.stack([*z, _score(deep, residual, fits, uneven=True)])
+    known = (_score(direction, residual, fits) for direction in (first, second))
+    z = jnp.stack([*known, _score(deep, residual, fits, uneven=True)])
     active = channels.active & left
     active = jnp.concatenate([active, jnp.ones_like(active[:1])])
     z = jnp.where(active, z, 0)
