@@ -34,7 +34,7 @@ def fitted(outputs=(), resume=None):
     return fit_ensemble("pathway", SETTINGS, x, y, np.ones(x.shape[:2]), **given), x
 
 
-@pytest.mark.parametrize("outputs", [(), (2,)])
+@pytest.mark.parametrize("outputs", [(), pytest.param((2,), marks=pytest.mark.long)])
 def test_they_add_up_to_the_predictions(outputs):
     ensemble, x = fitted(outputs)
     found = contributions(ensemble, x, batch=40)
@@ -116,6 +116,7 @@ GTF = """\
 """
 
 
+@pytest.mark.long
 def test_the_example_of_the_readme_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("genes.gtf").write_text(GTF)

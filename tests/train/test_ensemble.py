@@ -148,6 +148,7 @@ def test_each_member_keeps_the_rate_that_its_own_validation_rows_choose(small):
     assert_allclose(found.params["members"]["dense0.kernel"], best, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.long
 def test_the_factor_of_the_shrinking_is_that_of_the_configuration(small):
     doubled = replace(SHORT, tried=((1.0, 2.0),))
     told = replace(SHORT, sparsity=(0.8, 2.0))
@@ -207,6 +208,7 @@ def test_binary_targets_are_learnt_as_logits_and_gated_by_likelihood(small):
     assert ((predict(ensemble, x) > 0) == (y > 0)).mean() > 0.9
 
 
+@pytest.mark.long
 def test_many_outputs_keep_their_axis_and_their_units(small):
     x, _, weight = small
     y = np.stack([x[..., 0] * 100 + 50, x[..., 1] * 0.01], axis=-1)
@@ -262,6 +264,7 @@ def test_targets_of_rows_without_weight_may_be_missing(small):
     assert np.isfinite(predict(ensemble, x)).all()
 
 
+@pytest.mark.long
 def test_eight_devices_give_what_one_gives(small, tmp_path):
     x, y, weight = small
     np.savez(tmp_path / "in.npz", x=x, y=y, weight=weight)

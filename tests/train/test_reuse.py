@@ -127,6 +127,7 @@ def test_what_was_learnt_is_there_before_any_training(trained):
     assert blank.std() < 1e-3 * before.std()  # the last layer begins at nought
 
 
+@pytest.mark.long
 def test_hidden_genotypes_are_told_from_those_in_ld():
     rng = np.random.default_rng(7)
     block = rng.binomial(2, 0.5, (400, 3)).astype(np.float32)
@@ -171,6 +172,7 @@ def test_faults_are_one_line(trained, tmp_path):
         fit_ensemble("mlp", SETTINGS, x, y, y + 1, seed=0, start=wrong)
 
 
+@pytest.mark.long
 def test_the_example_of_the_readme_runs(trained, tmp_path, monkeypatch):
     ensemble, _, dosage = trained
     monkeypatch.chdir(tmp_path)
