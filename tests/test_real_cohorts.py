@@ -48,6 +48,7 @@ def test_expression_is_added_and_the_traits_own_gene_left_out(data, loci, tmp_pa
     assert found["rank"] == 1
 
 
+@pytest.mark.long
 def test_textbook_alterations_of_cell_lines_come_first(data, tmp_path):
     gdsc, folder = script("gdsc"), data / "gdsc"
     names = ["Nutlin-3a (-):1047", "Dabrafenib:1373", "Nilotinib:1013"]

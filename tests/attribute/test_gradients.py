@@ -12,6 +12,17 @@ from genodl.attribute import METHODS, attribute, integrated_gradients
 from genodl.attribute.program import split
 from genodl.errors import InputError
 
+QUICK = {("deeplift", "bfloat16"), ("integrated_gradients", "float16"), ("shapley", "float16")}
+HALVES = [
+    pytest.param(
+        *(method, getattr(jnp, kind)),
+        marks=[] if (method, kind) in QUICK else pytest.mark.long,
+        id=f"{method}-{kind}",
+    )
+    for method in sorted(set(METHODS) - {"ism"})
+    for kind in ("bfloat16", "float16")
+]
+
 
 def network(seed: int = 0, inputs: int = 6, hidden: int = 5, outputs: int = 3):
     rng = np.random.default_rng(seed)
@@ -204,8 +215,7 @@ def test_random_draws_are_within_their_error_of_the_mean():
     assert np.abs((found.values - exact.values) / found.standard_error).max() < 4.5
 
 
-@pytest.mark.parametrize("kind", [jnp.bfloat16, jnp.float16])
-@pytest.mark.parametrize("method", sorted(set(METHODS) - {"ism"}))
+@pytest.mark.parametrize(("method", "kind"), HALVES)
 def test_half_precision_inside_gives_what_its_digits_allow(method, kind):
     first, last = samples(6, 5, seed=2), samples(5, 2, seed=3)
 

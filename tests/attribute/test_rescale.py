@@ -13,6 +13,8 @@ from genodl.attribute import attribute
 from genodl.errors import InputError
 
 LENGTH, CHANNELS = 12, 4
+LONG = pytest.mark.long
+ATTENTION = pytest.param("layer norm and attention", marks=LONG)
 
 
 def weight(k: int, *shape: int) -> np.ndarray:
@@ -143,13 +145,20 @@ NETWORKS = {
     "where, maximum, quotient, clip": chosen,
 }
 
+LIKE_OTHERS = (
+    *("functional relu", "leaky relu", "elu", "exact gelu", "silu", "softmax"),
+    *("average and global max-pool", "checkpoint, jit, custom derivative"),
+)
+
 
 def inputs(rows: int, seed: int) -> np.ndarray:
     drawn = np.random.default_rng(100 + seed).normal(size=(rows, LENGTH, CHANNELS))
     return drawn.astype(np.float32)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[LONG] if n in LIKE_OTHERS else []) for n in NETWORKS]
+)
 def test_contributions_sum_to_the_difference_from_the_reference(name):
     found = attribute(NETWORKS[name], inputs(5, 1), baseline=inputs(1, 2), method="deeplift")
     scale = np.abs(found.prediction - found.baseline_prediction).max()
@@ -159,7 +168,7 @@ def test_contributions_sum_to_the_difference_from_the_reference(name):
 
 
 @pytest.mark.parametrize("name", ["gelu", "gated product"])
-@pytest.mark.parametrize("method", ["deeplift", "integrated_gradients"])
+@pytest.mark.parametrize("method", ["deeplift", pytest.param("integrated_gradients", marks=LONG)])
 def test_single_precision_gives_double_precision_to_five_digits(name, method):
     kept = {"steps": 8} if method == "integrated_gradients" else {}
     x, b = inputs(4, 1), inputs(1, 2)
@@ -181,7 +190,7 @@ def test_relevance_passes_a_mask_of_infinities():
     assert np.abs(found.values).max() > 1e-3
 
 
-@pytest.mark.parametrize("name", ["overlapping max-pools", "layer norm and attention"])
+@pytest.mark.parametrize("name", ["overlapping max-pools", ATTENTION])
 def test_a_background_gives_the_mean_over_its_members(name):
     x, background = inputs(3, 1), inputs(4, 2)
     shared = attribute(NETWORKS[name], x, baseline=background, method="deeplift_shap", output=0)

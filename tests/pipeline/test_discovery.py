@@ -150,7 +150,7 @@ def by_marker(found: Found, column: str) -> pd.Series:
     return found.markers.set_index("marker")[column].sort_index()
 
 
-@pytest.mark.parametrize("size", [128, 512])
+@pytest.mark.parametrize("size", [128, pytest.param(512, marks=pytest.mark.long)])
 def test_the_size_of_the_blocks_changes_no_byte(found, made, size, tmp_path, monkeypatch):
     whole, read = study.Study.blocks, []
 
@@ -169,6 +169,7 @@ def test_the_size_of_the_blocks_changes_no_byte(found, made, size, tmp_path, mon
     assert sorted(same) == sorted(tables)
 
 
+@pytest.mark.long
 def test_several_phenotypes_give_what_each_gives_alone(found, made):
     rng = np.random.default_rng(0)
     variant = made.cohort.modalities["variants"].X[:, 100].astype(float)
@@ -184,6 +185,7 @@ def test_several_phenotypes_give_what_each_gives_alone(found, made):
     assert theirs["locus"].iloc[0] != ours["locus"].iloc[0]
 
 
+@pytest.mark.long
 def test_a_binary_phenotype_is_found_too(made):
     found = discover(made.cohort, phenotype="response_binary", covariates=COVARIATES, **FAST)
     assert found.performance["response_binary"]["metric"] == "auc"
@@ -195,7 +197,8 @@ def test_samples_of_unknown_phenotype_are_neither_learnt_from_nor_predicted(made
     y = made.cohort.samples["response"].copy()
     hidden = np.random.default_rng(1).permutation(500) < 80
     y[hidden] = np.nan
-    found = discover(with_columns(made.cohort, response=y), phenotype="response", **FAST)
+    settings = {"phenotype": "response", "covariates": COVARIATES, "pcs": 2, **FAST}
+    found = discover(with_columns(made.cohort, response=y), **settings)
     assert set(found.predictions["sample"]) == set(y.index[~hidden])
     assert found.performance["response"]["n"] == 420
     assert (of_planted(found, made)["q_value"] < 0.05).sum() >= 5
@@ -204,7 +207,8 @@ def test_samples_of_unknown_phenotype_are_neither_learnt_from_nor_predicted(made
 def test_a_group_stays_in_one_fold(made):
     family = np.arange(500) // 4
     cohort = with_columns(made.cohort, family=[f"F{f}" for f in family])
-    found = discover(cohort, phenotype="response", group="family", **FAST)
+    settings = {"phenotype": "response", "covariates": COVARIATES, "pcs": 2, **FAST}
+    found = discover(cohort, group="family", **settings)
     fold = found.predictions.set_index("sample")["fold"].reindex(cohort.samples.index)
     assert fold.groupby(family).nunique().max() == 1
     assert fold.value_counts().min() > 80
@@ -230,7 +234,8 @@ def test_a_fault_of_the_options_is_one_line(made, change: dict[str, Any], said: 
     assert "\n" not in str(fault.value)
 
 
-@pytest.mark.parametrize("folds", [2, pytest.param(3, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("folds", [2, 3])
 def test_few_folds_find_the_strongest_markers_too(made, folds: int):
     found = discover(made.cohort, phenotype="response", **(FAST | {"folds": folds, "members": 2}))
     assert (of_planted(found, made)["q_value"] < 0.05).sum() >= 5
@@ -255,6 +260,7 @@ def test_components_and_covariates_are_in_the_design(found):
     assert found.run["config"]["covariates"] == COVARIATES
 
 
+@pytest.mark.long
 def test_progress_is_told_of_every_stage(made):
     stages: list[str] = []
 

@@ -111,6 +111,7 @@ def test_genes_change_nothing_of_the_markers_where_no_network_is_trained():
     assert without.pathways is None
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_genes(found):
     cohort, genes = planted(0)
     again = discover(cohort, phenotype="trait", genes=genes, pathways=SETS, **FAST)

@@ -111,7 +111,7 @@ def test_the_halves_of_the_networks_add_up_to_what_all_explain(study, deep):
 SLOW = [pytest.param(m, marks=pytest.mark.slow) for m in ("fusion", "lstm", "gru", "attention")]
 
 
-@pytest.mark.parametrize("model", ["cnn", *SLOW])
+@pytest.mark.parametrize("model", [pytest.param("cnn", marks=pytest.mark.long), *SLOW])
 def test_every_model_finds_and_attributes_what_is_planted(study, model):
     deep = deepened(study, replace(CONFIG, model=model))
     known = study.targets[0].known

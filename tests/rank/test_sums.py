@@ -57,6 +57,7 @@ def test_the_evidence_agrees_with_an_integral_over_all_sums_of_two_directions(sh
     assert_allclose(logsumexp(found) - np.log(8), exact, atol=0.35)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", ["square", "step"])
 def test_draws_follow_the_sum_that_acts(shape):
     x, signal, y = planted(shape)
@@ -66,6 +67,7 @@ def test_draws_follow_the_sum_that_acts(shape):
 
 def test_draws_are_the_same_again_have_variance_1_and_no_say_of_padding():
     x, _, y = planted("square")
+    x = x[:, :2]
     values, _ = draws_of(x, y)
     assert_allclose(np.square(values[:SAMPLES]).mean(0), 1, atol=1e-3)
     assert not values[SAMPLES:].any()

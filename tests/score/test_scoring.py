@@ -140,7 +140,8 @@ def test_positions_stay_whole_beside_markers_without_one(learnt, tmp_path):
         )
 
 
-@pytest.mark.parametrize("model", [pytest.param("auto", marks=pytest.mark.long), "mlp"])
+@pytest.mark.long
+@pytest.mark.parametrize("model", ["auto", "mlp"])
 def test_branches_of_genes_are_left_out_and_it_is_said(cohort, model):
     named = pd.DataFrame(
         {"contig": "1", "start": [1, 9_000_000], "end": [8_000_000, 30_000_000], "gene": ["a", "b"]}
