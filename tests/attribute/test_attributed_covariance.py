@@ -40,6 +40,7 @@ def test_summaries_equal_those_of_the_whole_matrix(output):
     assert (found.samples, found.incomplete) == (11, 0)
 
 
+@pytest.mark.long
 def test_sampled_summaries_do_not_depend_on_the_blocks():
     x, residual = drawn(7, 6), drawn(7, seed=3)
     kept = {"baseline": 0.0, "residual": residual, "method": "smoothgrad", "draws": 4}

@@ -81,6 +81,7 @@ def test_an_nnx_model_of_sequences_is_complete():
     assert np.abs(found.values).max() > 1e-3
 
 
+@pytest.mark.long
 def test_a_linen_model_is_complete():
     model, x = Linen(), drawn(3, 5, 6)
     params = model.init(jax.random.key(0), jnp.asarray(x))

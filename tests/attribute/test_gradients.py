@@ -105,7 +105,10 @@ def test_few_steps_on_a_kink_are_flagged_and_adaptive_steps_are_not():
     assert not attribute(kinked, x, baseline=0.0, tolerance=1e-3).incomplete.any()
 
 
-@pytest.mark.parametrize("method", ["saliency", "smoothgrad", "integrated_gradients"])
+@pytest.mark.parametrize(
+    "method",
+    ["saliency", pytest.param("smoothgrad", marks=pytest.mark.long), "integrated_gradients"],
+)
 def test_a_batch_gives_what_each_sample_alone_gives(method):
     predict, x = network(), samples()
     whole = attribute(predict, x, baseline=0.0, method=method, batch_size=7)

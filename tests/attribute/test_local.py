@@ -63,7 +63,13 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+LIKE_OTHERS = ("no padding", "mean pools", "strides", "dilation")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.long] if n in LIKE_OTHERS else []) for n in NETWORKS],
+)
 def test_every_substitution_is_what_the_whole_program_gives(name):
     predict = NETWORKS[name]
     letters = np.random.default_rng(0).integers(0, CHANNELS, (2, LENGTH))

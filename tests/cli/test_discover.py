@@ -53,20 +53,19 @@ def command(cohort: Path, out: Path, *options: object) -> list[str]:
     return [str(part) for part in ("discover", *named, *config, *options, "--out", out)]
 
 
+def more(cohort: Path) -> tuple[object, ...]:
+    """Options that runs have in common, so that they share their compiled programs."""
+    features = f"alterations={cohort / 'cna.tsv'}"
+    dropped = ("--drop-markers", "GENE00001,LOST4")
+    return ("--features", features, "--covariates", "age,sex", *dropped)
+
+
 @pytest.fixture(scope="module")
 def found(cohort, tmp_path_factory) -> Path:
     """The result for two phenotypes, one of them oddly named."""
     out = tmp_path_factory.mktemp("results") / "found"
-    features = f"alterations={cohort / 'cna.tsv'}"
     with pytest.raises(SystemExit) as stop:
-        main(
-            command(
-                cohort,
-                out,
-                *("--phenotype", f"{ODD},response_binary", "--features", features),
-                *("--covariates", "age,sex", "--drop-markers", "GENE00001,LOST4"),
-            )
-        )
+        main(command(cohort, out, "--phenotype", f"{ODD},response_binary", *more(cohort)))
     assert stop.value.code == 0
     return out
 
@@ -244,7 +243,7 @@ def test_a_run_that_fails_while_drawing_leaves_the_earlier_result(
     monkeypatch.setattr(html, "render", stop)
     options = ("--phenotype", "response", "--model", "linear", "--checks", 0, "--seed", 1)
     with pytest.raises(RuntimeError, match="no ink"):
-        main(command(cohort, out, *options))
+        main(command(cohort, out, *options, *more(cohort)))
     assert tree(out) == before
     assert {p.name for p in out.iterdir()} == {*(p.name for p in found.iterdir()), "notes.txt"}
 
@@ -253,7 +252,8 @@ def test_without_networks_the_linear_model_is_reported(found, cohort, tmp_path, 
     out = Path(shutil.copytree(found, tmp_path / "out"))
     (out / "notes.txt").write_text("mine\n")
     (out / "genes.tsv").write_text("of an earlier run\n")
-    said = succeed(*command(cohort, out, "--phenotype", "response", "--members", 0, "--checks", 0))
+    options = ("--phenotype", "response", "--members", 0, "--checks", 0)
+    said = succeed(*command(cohort, out, *options, *more(cohort)))
     assert said.startswith("response: ")
     assert "no network was trained" in said
     assert load(out / "model" / "index.json") == {"response": None}
@@ -272,7 +272,7 @@ def test_survival_alone_is_analysed_by_its_two_columns(cohort, tmp_path, capsys)
     chosen = command(cohort, tmp_path / "out", "--members", 0, "--checks", 0)
     chosen[chosen.index("--samples") + 1] = str(tmp_path / "follow.tsv")
     with pytest.raises(SystemExit, match="0"):
-        main([*chosen, "--survival", "months,died", "--covariates", "age"])
+        main([*chosen, "--survival", "months,died", *map(str, more(cohort))])
     assert capsys.readouterr().out.startswith("months,died: ")
     performance = load(tmp_path / "out" / "performance.json")["months,died"]
     assert (performance["kind"], performance["metric"]) == ("survival", "c_index")

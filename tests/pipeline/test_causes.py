@@ -108,6 +108,7 @@ def test_of_classes_the_one_that_the_lead_moves_is_explained():
     assert found.markers.groupby("locus")["credible"].sum()[first["locus"]] == pytest.approx(1)
 
 
+@pytest.mark.long
 def test_a_variant_that_turns_with_a_covariate_is_in_its_set():
     dosage, rng = in_blocks(12), np.random.default_rng(13)
     sex = rng.integers(0, 2, SAMPLES)

@@ -50,6 +50,7 @@ def test_planted_loci_are_at_the_floor(found):
     assert (planted["p_value"] < 0.01).sum() >= 2
 
 
+@pytest.mark.long
 def test_each_phenotype_has_replicates_of_its_own():
     made = simulate.cohort(seed=42, samples=120, variants=150, genes=0, markers="none")
     table = made.cohort.samples.assign(other=made.cohort.samples["age"])

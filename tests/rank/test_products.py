@@ -52,7 +52,7 @@ def test_a_clear_product_is_as_clear_as_its_normal_deviate():
     assert one_sided(-u, e) > 0.99
 
 
-@pytest.mark.parametrize("few", [False, True])
+@pytest.mark.parametrize("few", [pytest.param(False, marks=pytest.mark.long), True])
 @pytest.mark.parametrize("law", ["skewed", "uneven"])
 def test_the_level_holds_with_few_carriers_skewed_and_uneven_residuals(few: bool, law: str):
     rng = np.random.default_rng([3, few, law == "skewed"])

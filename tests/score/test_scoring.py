@@ -94,6 +94,13 @@ def learnt(cohort):
     return found, kept["arguments"]
 
 
+@pytest.fixture(scope="module")
+def of_folds(learnt, cohort) -> list[pd.DataFrame]:
+    """What the scorer of each fold alone predicts."""
+    arguments = learnt[1]
+    return [score.predict(made_of(*arguments, folds=[fold]), cohort).table for fold in range(FOLDS)]
+
+
 def test_every_kind_of_term_is_at_work(learnt):
     scorer = learnt[0].scorer
     dose = scorer.outputs[0]
@@ -105,10 +112,9 @@ def test_every_kind_of_term_is_at_work(learnt):
     assert scorer.loadings.any(axis=0).all()
 
 
-def test_a_fold_predicts_what_it_predicted_of_the_samples_it_held_out(learnt, cohort):
-    found, arguments = learnt
-    for fold in range(FOLDS):
-        told = score.predict(made_of(*arguments, folds=[fold]), cohort).table
+def test_a_fold_predicts_what_it_predicted_of_the_samples_it_held_out(learnt, of_folds):
+    found = learnt[0]
+    for fold, told in enumerate(of_folds):
         held = found.predictions[found.predictions["fold"] == fold + 1]
         on = ["phenotype", "sample", "class"]
         both = held.fillna({"class": ""}).merge(told.fillna({"class": ""}), on=on)
@@ -120,13 +126,9 @@ def test_a_fold_predicts_what_it_predicted_of_the_samples_it_held_out(learnt, co
             assert close < EXACT * max(spread, rows["covariates_x"].std()), name
 
 
-def test_the_scorer_is_the_mean_of_the_folds(learnt, cohort):
-    found, arguments = learnt
-    each = [
-        score.predict(made_of(*arguments, folds=[fold]), cohort).table["prediction"]
-        for fold in range(FOLDS)
-    ]
-    mean = score.predict(found.scorer, cohort).table["prediction"]
+def test_the_scorer_is_the_mean_of_the_folds(learnt, of_folds, cohort):
+    each = [told["prediction"] for told in of_folds]
+    mean = score.predict(learnt[0].scorer, cohort).table["prediction"]
     assert np.abs(np.mean(each, axis=0) - mean).max() < 1e-4
 
 

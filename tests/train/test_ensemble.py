@@ -297,7 +297,13 @@ def drawn(seed, samples=400, inputs=6):
     return x, 1.5 * x[:, :, 0], np.ones((2, samples), "f4"), rng
 
 
-@pytest.mark.parametrize("loss", ["survival", "ordinal", "negative_binomial"])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "survival",
+        *(pytest.param(n, marks=pytest.mark.long) for n in ("ordinal", "negative_binomial")),
+    ],
+)
 def test_every_kind_of_phenotype_is_learnt_and_noise_is_gated(loss):
     x, level, weight, rng = drawn(11)
     level[1] = 0.0  # the second task is noise
@@ -316,6 +322,7 @@ def test_every_kind_of_phenotype_is_learnt_and_noise_is_gated(loss):
     assert predict(found, x).shape == found.out_of_bag.shape
 
 
+@pytest.mark.long
 def test_columns_that_are_unknown_here_and_there_are_learnt_from_the_rest():
     x, level, weight, rng = drawn(12)
     y = np.stack([level, -level], axis=2) + 0.3 * rng.standard_normal((*level.shape, 2))
