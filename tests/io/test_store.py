@@ -257,7 +257,7 @@ for k in range(1000):
 """
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [1, pytest.param(30, marks=pytest.mark.slow)])
 def test_a_run_killed_at_any_moment_leaves_a_whole_store_or_none(source, tmp_path, times):
     target = tmp_path / "x.zarr"
     whole = {

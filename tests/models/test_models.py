@@ -30,12 +30,17 @@ CASES = [*MODELS, "pathway with sets"]
 SETS = SETTINGS["pathway with sets"]
 WITH_DROPOUT = ["mlp", "fusion", "pathway", "pathway with sets", "cnn", "lstm", "gru", "attention"]
 SLOW = ("lstm", "gru", "attention", "fusion")  # to compile
-SOME_SLOW = [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in CASES]
 
 
 def some_long(*names, cases=CASES):
     """The cases, of which the named ones are left to the long run."""
     return [pytest.param(n, marks=[pytest.mark.long] if n in names else []) for n in cases]
+
+
+def some_slow(*names):
+    """The cases, of which the slow ones and the named ones are left to runs of their own."""
+    marks = dict.fromkeys(SLOW, pytest.mark.slow) | dict.fromkeys(names, pytest.mark.long)
+    return [pytest.param(n, marks=marks.get(n, [])) for n in CASES]
 
 
 def fresh(name, outputs=1, seed=0, **more):
@@ -63,8 +68,8 @@ def rows(count, seed=1):
     return jax.random.normal(jax.random.key(seed), (count, INPUTS))
 
 
-# the pathway is within that with sets, and the gru is an lstm with another cell
-@pytest.mark.parametrize("name", some_long("pathway", "gru"))
+# the pathway is within that with sets, and contigs and modalities have tests of their own
+@pytest.mark.parametrize("name", some_long("pathway", "lstm", "gru", "fusion"))
 def test_rows_do_not_see_each_other(name):
     model, x = compiled(trained_a_little(name)), rows(8)
     assert_allclose(model(x)[:1], model(x[:1]), rtol=1e-5, atol=1e-6)
@@ -83,7 +88,7 @@ def test_an_untrained_model_predicts_zero(name):
     assert_allclose(compiled(model)(rows(4)), 0.0)
 
 
-@pytest.mark.parametrize("name", SOME_SLOW)
+@pytest.mark.parametrize("name", some_slow())
 def test_gradients_are_finite_in_inputs_and_parameters_even_at_zero(name):
     graph, params, rest = nnx.split(trained_a_little(name), nnx.Param, ...)
 
@@ -97,7 +102,7 @@ def test_gradients_are_finite_in_inputs_and_parameters_even_at_zero(name):
         assert any(np.abs(leaf).max() > 0 for leaf in found)
 
 
-@pytest.mark.parametrize("name", SOME_SLOW)
+@pytest.mark.parametrize("name", some_slow("linear", "pathway", "cnn"))
 def test_ten_samples_are_overfitted(name):
     graph, params, rest = nnx.split(fresh(name), nnx.Param, ...)
     x, y = rows(10), jax.random.normal(jax.random.key(5), (10, 1))
@@ -116,7 +121,7 @@ def test_ten_samples_are_overfitted(name):
     assert float(left) < 0.01 * np.var(y)
 
 
-@pytest.mark.parametrize("name", SOME_SLOW)
+@pytest.mark.parametrize("name", some_slow())
 def test_the_same_seed_gives_the_same_parameters(name):
     one, same, other = (
         jax.device_get(jax.tree.leaves(nnx.state(fresh(name, seed=s)))) for s in (3, 3, 4)
@@ -126,7 +131,7 @@ def test_the_same_seed_gives_the_same_parameters(name):
         assert any((a != b).any() for a, b in zip(one, other, strict=True))
 
 
-@pytest.mark.parametrize("name", SOME_SLOW)
+@pytest.mark.parametrize("name", some_slow())
 def test_shrinking_by_a_large_amount_leaves_no_input_a_part(name):
     @nnx.jit
     def shrunk(model, x):
@@ -137,7 +142,7 @@ def test_shrinking_by_a_large_amount_leaves_no_input_a_part(name):
     assert_allclose(found, np.broadcast_to(found[:1], (5, 1)), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", SOME_SLOW)
+@pytest.mark.parametrize("name", some_slow("linear", "pathway"))
 def test_half_precision_is_close_to_single(name):
     model, x = trained_a_little(name), rows(16)
     graph, params, rest = nnx.split(model, nnx.Param, ...)

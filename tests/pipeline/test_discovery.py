@@ -288,6 +288,7 @@ def independent(seed: int, effect: Callable[[np.ndarray], np.ndarray]) -> Cohort
     return Cohort({"variants": AnnData(dosage, obs=samples[[]].copy(), var=var)}, samples)
 
 
+@pytest.mark.long
 def test_a_marker_whose_additive_effect_is_nought_is_found_by_its_heterozygotes():
     cohort = independent(0, lambda x: 0.8 * (x[:, 40] == 1))
     found = discover(cohort, phenotype="response", **FAST)
@@ -298,6 +299,7 @@ def test_a_marker_whose_additive_effect_is_nought_is_found_by_its_heterozygotes(
     assert found.loci["q_value"].iloc[1] > 0.01
 
 
+@pytest.mark.long
 def test_a_pure_product_is_found_without_any_network():
     cohort = independent(1, lambda x: 1.2 * (x[:, 30] - 1) * (x[:, 99] - 1))
     found = discover(cohort, phenotype="response", **FAST)

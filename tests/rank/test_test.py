@@ -348,6 +348,7 @@ def test_an_effect_that_turns_with_age_is_found_without_a_main_effect():
     assert log_p[1] > np.log(1e-3)
 
 
+@pytest.mark.long
 def test_a_spread_that_grows_with_a_covariate_makes_no_products():
     rng = np.random.default_rng(42)
     covariates = covariates_of(rng, 1000)

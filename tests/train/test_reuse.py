@@ -113,6 +113,7 @@ def test_frozen_layers_stay_and_others_move(trained):
     assert np.abs(after["out.kernel"][0] - found.start["out.kernel"]).max() > 1e-3
 
 
+@pytest.mark.long
 def test_what_was_learnt_is_there_before_any_training(trained):
     ensemble, folder, dosage = trained
     found = transfer(folder, cohort_of(dosage, np.arange(MARKERS)), members=3)
