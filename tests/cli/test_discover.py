@@ -199,6 +199,7 @@ def test_trained_networks_can_be_read_again(found):
     assert ((gate >= 0) & (gate <= 1)).all()
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_bytes(found, cohort, tmp_path, succeed):
     again = tmp_path / "again"
     said = succeed(

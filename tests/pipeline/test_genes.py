@@ -101,6 +101,7 @@ def test_the_networks_are_those_with_a_branch_a_gene(found):
     assert found.calibration["self_check"]["genes"]["n_p_values"] == COUNT
 
 
+@pytest.mark.long
 def test_genes_change_nothing_of_the_markers_where_no_network_is_trained():
     cohort, genes = planted(1)
     settings = FAST | {"members": 0}

@@ -104,6 +104,7 @@ def test_p_values_of_proposed_products_hold_though_the_folds_chose_them():
     assert_allclose((whole <= 0.05).mean(), 0.02, atol=0.02)  # and is not idle
 
 
+@pytest.mark.long
 def test_relatives_widen_the_sum():
     rng = np.random.default_rng(12)
     direction, noise = rng.standard_normal(4000), rng.standard_normal(4000)

@@ -54,7 +54,7 @@ def test_signs_do_not_change_a_two_sided_tail():
     assert_allclose(log_tail(x, e, z), log_tail(x, -7 * e, z), rtol=1e-6)
 
 
-@pytest.mark.parametrize("carried", [4, 12])
+@pytest.mark.parametrize("carried", [4, pytest.param(12, marks=pytest.mark.long)])
 def test_a_heavy_tailed_residual_no_longer_makes_rare_markers_significant(carried):
     rng = np.random.default_rng(74 + carried)
     x = carriers(rng, samples=600, carried=carried, markers=150)
@@ -111,7 +111,9 @@ def test_more_carriers_are_few_far_out_where_the_residual_is_skewed():
     assert np.isnan(deviates(channels, empirical_law(rng.standard_normal(1000)), z)).all()
 
 
-@pytest.mark.parametrize(("frequency", "gain"), [(0.05, 1.0), (0.4, 1.3)])
+@pytest.mark.parametrize(
+    ("frequency", "gain"), [pytest.param(0.05, 1.0, marks=pytest.mark.long), (0.4, 1.3)]
+)
 def test_the_heavier_of_marker_and_residual_is_held(frequency, gain):
     """A common marker and a log-normal residual, 200,000 shuffles."""
     rng = np.random.default_rng([79, int(100 * frequency)])

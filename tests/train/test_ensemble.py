@@ -129,6 +129,7 @@ def test_a_shape_compiles_once(small, monkeypatch):
     assert 0 < first == len(traced)
 
 
+@pytest.mark.long
 def test_each_member_keeps_the_rate_that_its_own_validation_rows_choose(small):
     """Three rates in one program: what the best of three programs gives."""
     factors = (1.0, 4.0, 8.0)
@@ -148,7 +149,6 @@ def test_each_member_keeps_the_rate_that_its_own_validation_rows_choose(small):
     assert_allclose(found.params["members"]["dense0.kernel"], best, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.long
 def test_the_factor_of_the_shrinking_is_that_of_the_configuration(small):
     doubled = replace(SHORT, tried=((1.0, 2.0),))
     told = replace(SHORT, sparsity=(0.8, 2.0))
