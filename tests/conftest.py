@@ -10,7 +10,7 @@ import pytest
 
 DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
-BRIEF = ("attribute", "models", "rank", "train")
+BRIEF = ("attribute", "cli", "models", "rank", "train")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -124,6 +124,7 @@ def test_an_equinox_model_is_complete():
     assert np.abs(found.values).max() > 1e-3
 
 
+@pytest.mark.long
 def test_the_examples_of_the_readme_run():
     text = (Path(__file__).resolve().parents[2] / "README.md").read_text()
     section = text.split("### Attribute a model of your own")[1].split("\n##")[0]

@@ -42,6 +42,7 @@ def shadowed(seed: int, *, own: float = 0.0) -> tuple[Cohort, np.ndarray]:
     return cohort_of(dosage, y, pos), dosage
 
 
+@pytest.mark.long
 def test_a_shadow_is_no_locus_of_its_own_and_its_p_value_is_uniform():
     p = []
     for seed in range(6):
