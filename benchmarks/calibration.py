@@ -99,6 +99,15 @@ SETTINGS: dict[str, Setting] = {
     "mlp 2 members": deep("mlp", members=2),
     "mlp 8 members": deep("mlp", members=8),
     "auto 8 members": deep("auto", members=8),
+    "cnn 2 members": deep("cnn", members=2),
+    "lstm 2 members": deep("lstm", members=2),
+    "gru 2 members": deep("gru", members=2),
+    "attention 2 members": deep("attention", members=2),
+    "fusion 2 members": Setting(
+        partial(nulls.expression, variants_too=True, models=("fusion",), members=2),
+        Size(1_000, 2_000, 30),
+        None,
+    ),
     "pathway 2 members": Setting(
         partial(
             nulls.with_genes,
