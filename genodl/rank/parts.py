@@ -90,9 +90,10 @@ def attributed(
     dimensions : float, (genes,), D, inputs that the attribution of each is learnt from
     """
     a, e = np.asarray(attribution, np.float64), np.asarray(residual, np.float64)
-    covariance, power = (a * e).sum(0), np.square(a).sum(0)
+    square = np.square(a)
+    covariance, power = (a * e).sum(0), square.sum(0)
     rest = e - a * covariance / np.maximum(power, 1e-30)
-    carriers = power**2 / np.maximum((a**4).sum(0), 1e-30)
+    carriers = power**2 / np.maximum(np.square(square).sum(0), 1e-30)
     say = carriers / (carriers + SANDWICH_CARRIERS)
     plain = np.square(rest).sum(0) / freedom * power
     variance = say * np.square(a * rest).sum(0) + (1 - say) * plain

@@ -99,18 +99,16 @@ def deviates(
     for row in (0, 1):
         chosen = np.flatnonzero(np.abs(z[row]) > LEAST_Z)
         direction = _direction(channels, chosen, row, given)
-        wald, length = z[row, chosen], np.sqrt((direction**2).mean(0))
-        centred = (direction - direction.mean(0)) / np.maximum(length, 1e-9)
-        skewness, kurtosis = (centred**3).mean(0), (centred**4).mean(0) - 3
-        bent = (
-            (len(centred) < FEW * (kurtosis + 3))
-            | (wald**4 * np.abs(kurtosis * law.kurtosis) > PEAKED * len(centred))
-            | (wald**6 * (skewness * law.skewness) ** 2 > SKEWED * len(centred))
+        wald, samples = z[row, chosen], len(direction)
+        varies, skewness, kurtosis = _shape(direction)
+        bent = varies & (
+            (samples < FEW * (kurtosis + 3))
+            | (wald**4 * np.abs(kurtosis * law.kurtosis) > PEAKED * samples)
+            | (wald**6 * (skewness * law.skewness) ** 2 > SKEWED * samples)
         )
-        bent &= length > 1e-9
         # z has the marker's own slope out of its error, the score under the null has it in
-        score = wald / np.sqrt(1 + wald**2 / len(direction))
-        scale = np.ones(len(direction)) if spread is None else np.sqrt(spread)
+        score = wald / np.sqrt(1 + wald**2 / samples)
+        scale = np.ones(samples) if spread is None else np.sqrt(spread)
         log_p = np.full(len(chosen), np.nan)
         drawn = bent & (kurtosis >= law.kurtosis)
         if drawn.any():
@@ -120,6 +118,16 @@ def deviates(
             log_p[j] = log_tail(held, _law_of_marker(direction[:, j]), score[[j]])[0]
         found[row, chosen] = np.sign(wald) * -ndtri_exp(log_p - np.log(2))
     return found
+
+
+def _shape(direction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Whether each column varies, its skewness and its excess kurtosis."""
+    centred = direction - direction.mean(0)
+    square = centred * centred  # a power is many times dearer than a product
+    variance = square.mean(0)
+    scale = np.maximum(variance, 1e-18)
+    third, fourth = (square * centred).mean(0), (square * square).mean(0)
+    return variance > 1e-18, third / scale**1.5, fourth / scale**2 - 3
 
 
 def _law_of_marker(direction: np.ndarray) -> Law:
