@@ -22,7 +22,7 @@ from genodl.pipeline.partners import modifiers, told_products
 from genodl.pipeline.study import Study
 from genodl.rank.classes import join_classes
 from genodl.rank.combine import Voices, deviate, log_p_value, normal_deviates, voices
-from genodl.rank.many import attributed_covariances
+from genodl.rank.many import attributed_covariances, reach_of
 from genodl.rank.resemblance import Kin
 from genodl.rank.saddlepoint import LEAST_Z, Law, deviates, empirical_law, heaviness
 from genodl.rank.test import Fits, Tested, attributed_covariance
@@ -103,10 +103,12 @@ def attribution_test(
     parts: list[list[Scores]] = [[] for _ in trials]
     blocks, markers = study.blocks(modality), study.cohort.modalities[modality].n_vars
     every = [fit for trial in trials for fit in trial.fits]
+    reach = [reach_of(fit) for fit in every]
     for start, width, channels in track(blocks, f"testing {modality}", markers):
         likeness = along(np.asarray(channels.values)[:, :, :width], kin)
         columns = np.arange(start, start + width)
-        tested = iter(attributed_covariances(channels, every, _laid(contig[columns], channels)))
+        laid = _laid(contig[columns], channels)
+        tested = iter(attributed_covariances(channels, every, reach, laid))
         for part, trial in zip(parts, trials, strict=True):
             views = [next(tested) for _ in trial.fits]
             part.append(_scores(study, trial, views, channels, likeness, columns))

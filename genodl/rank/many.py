@@ -19,16 +19,30 @@ from genodl.rank.test import (
     Fits,
     Tested,
     attributed_covariance,
-    likeness,
     orthogonal,
 )
 from genodl.screen.channels import Channels
+from genodl.screen.precision import short_float
 
 WIDTHS = (128, 512)  # markers with a way of their own are padded to one of these
+SHORT_R = float(np.sqrt(PROXY_R2)) - 0.02  # a proxy has at least this |r| in short floats
+
+
+def reach_of(fit: Fits) -> jax.Array:
+    """The markers whose neighbours a model reaches, in short floats, (places, markers).
+
+    They are the distinct proxies and inputs, each of length 1, and columns of 0 up to a multiple
+    of a width.
+    """
+    columns = np.concatenate([np.asarray(fit.proxies), np.asarray(fit.inputs)], axis=1)
+    distinct = np.unique(columns[:, columns.any(axis=0)], axis=1)
+    distinct = distinct / np.sqrt(np.square(distinct).sum(0))
+    padded = np.pad(distinct, ((0, 0), (0, -distinct.shape[1] % WIDTHS[0])))
+    return jnp.asarray(padded, short_float())
 
 
 def attributed_covariances(
-    channels: Channels, fits: Sequence[Fits], contig: np.ndarray
+    channels: Channels, fits: Sequence[Fits], reach: Sequence[jax.Array], contig: np.ndarray
 ) -> list[Tested]:
     """What `genodl.rank.test.attributed_covariance` gives for each of several fits.
 
@@ -36,6 +50,7 @@ def attributed_covariances(
     ----------
     channels : of a block of markers, values (2, places, markers)
     fits : of phenotypes, whatever their samples
+    reach : of each fit, see `reach_of`
     contig : int, (markers,), column of the backgrounds
     """
     found: list[Tested] = [Tested(np.zeros(0), np.zeros(0))] * len(fits)
@@ -45,12 +60,15 @@ def attributed_covariances(
             together.setdefault(np.asarray(fit.known).tobytes(), []).append(number)
         else:
             found[number] = attributed_covariance(channels, fit, contig)
+    units = _units(channels)
     for numbers in together.values():
         z, slope = _alone(channels, [fits[n] for n in numbers], contig)
         for place, number in enumerate(numbers):
-            found[number] = _with_reached(
-                channels, fits[number], contig, Tested(z[place], slope[place])
-            )
+            alone = Tested(z[place], slope[place])
+            if reach[number].shape[1]:
+                reached = np.flatnonzero(_reached(units, reach[number]))
+                alone = _with_reached(channels, fits[number], reached, contig, alone)
+            found[number] = alone
     return found
 
 
@@ -81,11 +99,10 @@ def _alone(
     return z, slope
 
 
-def _with_reached(channels: Channels, fit: Fits, contig: np.ndarray, alone: Tested) -> Tested:
+def _with_reached(
+    channels: Channels, fit: Fits, reached: np.ndarray, contig: np.ndarray, alone: Tested
+) -> Tested:
     """The test with that of the markers a model reaches done in full."""
-    if not (np.any(fit.proxies) or np.any(fit.inputs)):
-        return alone
-    reached = np.flatnonzero(_reached(channels, fit.proxies, fit.inputs))
     z, slope = np.array(alone.z), np.array(alone.slope)
     for start in range(0, len(reached), WIDTHS[-1]):
         mine = reached[start : start + WIDTHS[-1]]
@@ -99,10 +116,18 @@ def _with_reached(channels: Channels, fit: Fits, contig: np.ndarray, alone: Test
 
 
 @jax.jit
-def _reached(channels: Channels, proxies: jax.Array, inputs: jax.Array) -> jax.Array:
-    """Whether a marker is close to one that a model attributes to, bool, (markers,)."""
-    near = [(likeness(channels, others) >= PROXY_R2).any(1) for others in (proxies, inputs)]
-    return near[0] | near[1]
+def _units(channels: Channels) -> jax.Array:
+    """The additive channel of each marker at length 1, in short floats, (markers, places)."""
+    own = channels.values[0]
+    length = jnp.sqrt((own**2).sum(0))
+    return (own / jnp.maximum(length, 1e-12)).T.astype(short_float())
+
+
+@jax.jit
+def _reached(units: jax.Array, reach: jax.Array) -> jax.Array:
+    """Whether a marker may be close to one that a model attributes to, bool, (markers,)."""
+    r = jnp.matmul(units, reach, preferred_element_type=jnp.float32)
+    return (jnp.abs(r) >= SHORT_R).any(1)
 
 
 @jax.jit

@@ -39,12 +39,18 @@ def fits_of(channels: Channels, seed: int, *, missing: float = 0.0, effect: floa
     return Fits(*(jnp.asarray(p, jnp.float32) for p in (*parts, *more)))
 
 
+def assess(channels: Channels, fits: list[Fits], contig: np.ndarray) -> list:
+    """Each fit with the markers it reaches."""
+    reach = [many.reach_of(fit) for fit in fits]
+    return many.attributed_covariances(channels, fits, reach, contig)
+
+
 @pytest.mark.parametrize("missing", [0.0, 0.1])
 def test_each_phenotype_is_tested_as_it_is_alone(channels, missing):
     given = [fits_of(channels, s, missing=missing, effect=s) for s in range(4)]
     given.append(given[0]._replace(residual=given[1].residual))  # shares the samples of the first
     contig = np.arange(MARKERS) % 3
-    together = many.attributed_covariances(channels, given, contig)
+    together = assess(channels, given, contig)
     for fit, found in zip(given, together, strict=True):
         alone = attributed_covariance(channels, fit, contig)
         assert (np.abs(np.asarray(alone.z[2])) > 0).any()
@@ -56,7 +62,7 @@ def test_a_marker_that_a_model_reaches_is_given_back_what_it_said(channels):
     fit = fits_of(channels, 1)
     silent = fit._replace(features=jnp.zeros_like(fit.features))
     contig = np.zeros(MARKERS, int)
-    spoken, mute = (many.attributed_covariances(channels, [f], contig)[0] for f in (fit, silent))
+    spoken, mute = (assess(channels, [f], contig)[0] for f in (fit, silent))
     moved = np.flatnonzero(np.asarray(spoken.z[0]) != np.asarray(mute.z[0]))
     assert set(moved) == {7, 20}
 
@@ -68,5 +74,5 @@ def test_what_is_given_or_multiplied_takes_the_way_of_its_own(channels):
     modified = fit._replace(partners=jnp.asarray(partner))
     contig = np.zeros(MARKERS, int)
     for each in (given, modified):
-        (found,) = many.attributed_covariances(channels, [each], contig)
+        (found,) = assess(channels, [each], contig)
         assert_array_equal(found.z, attributed_covariance(channels, each, contig).z)
