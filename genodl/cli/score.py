@@ -51,9 +51,6 @@ def predict(
         if loss.count:
             said = ": ".join(each for each in (loss.modality, loss.reason) if each)
             print(f"{loss.count} {loss.what}: {said}", file=sys.stderr)
-    for output in scorer.outputs:
-        if output.omitted and output.phenotype in set(found.table["phenotype"]):
-            print(f"{output.phenotype}: without {output.omitted}", file=sys.stderr)
 
 
 def export(run: Path, out: Path, *, format: str, phenotypes: Sequence[str]) -> list[Path]:

@@ -44,12 +44,16 @@ class Branches(NamedTuple):
     attribution : float32, (places, seen), output of the gene's branch less its mean in training
     dimensions : int, (seen,), inputs of each branch
     ensemble : the trained networks
+    chosen : int, (folds, branches), the gene of each branch of each fold's network
+    centre : float64, (folds,), mean prediction of each fold's network in training
     """
 
     genes: np.ndarray
     attribution: np.ndarray
     dimensions: np.ndarray
     ensemble: Ensemble
+    chosen: np.ndarray
+    centre: np.ndarray
 
 
 def training(study: Study) -> Training:
@@ -120,18 +124,20 @@ def grow(
         seed=config.seed,
     )
     attribution = np.zeros((len(inputs), len(genes)), np.float32)
+    centre = np.zeros(folds)
     for k in range(folds):
-        output = _outputs(ensemble, k, x[k])
+        output, prediction = _outputs(ensemble, k, x[k])
         centred = output - output[weight[k] > 0].mean(0)
         held = np.flatnonzero(study.folded.fold == k)
         attribution[held[:, None], place[k]] = centred[held]
+        centre[k] = prediction[weight[k] > 0].mean(dtype=float)
     dimensions = np.any(inputs != 0, axis=0).sum(1)
-    return Branches(genes, attribution, dimensions, ensemble)
+    return Branches(genes, attribution, dimensions, ensemble, chosen, centre)
 
 
 def _inputs(study: Study, members: Membership, genes: np.ndarray) -> np.ndarray:
     """Inputs of the branches, float32, (places, genes, slots), 0 in slots that are not used."""
-    read = [_slots(gene) for _, gene in genes_of(study, members, genes)]
+    read = [slots(gene) for _, gene in genes_of(study, members, genes)]
     # few widths, so that few programs are compiled
     width = -(-max(values.shape[1] for values in read) // 4) * 4
     inputs = np.zeros((len(study.basis), len(read), width), np.float32)
@@ -140,19 +146,29 @@ def _inputs(study: Study, members: Membership, genes: np.ndarray) -> np.ndarray:
     return inputs
 
 
-def _slots(gene: Gene) -> np.ndarray:
+def is_wide(markers: int) -> bool:
+    """Whether a gene has too many markers for both channels of each to be inputs."""
+    return 2 * markers > SLOTS
+
+
+def slots(gene: Gene) -> np.ndarray:
     """Both channels of each marker, or the leading directions of a gene with many."""
-    both_channels = np.concatenate(list(gene.channels), axis=1)
-    if both_channels.shape[1] <= SLOTS:
-        return both_channels
+    if not is_wide(gene.channels.shape[2]):
+        return np.concatenate(list(gene.channels), axis=1)
     half = SLOTS // 2
     return np.hstack([gene.linear.values[:, :half], gene.bent.values[:, :half]])
 
 
-def _outputs(ensemble: Ensemble, task: int, x: np.ndarray) -> np.ndarray:
-    """Output of each branch in the unit of the phenotype, (places, genes), the members' mean."""
+def _outputs(ensemble: Ensemble, task: int, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the members' mean says in the unit of the phenotype.
+
+    Returns
+    -------
+    output of each branch, (places, genes), and the prediction, (places,)
+    """
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf[task]), ensemble.params)
-    return np.asarray(_mean_output(ensemble.network)(params, jnp.asarray(x)))
+    output = _mean_output(ensemble.network)(params, jnp.asarray(x))
+    return np.asarray(output), np.asarray(ensemble.apply(params, jnp.asarray(x)))
 
 
 @lru_cache(maxsize=16)

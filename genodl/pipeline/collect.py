@@ -61,7 +61,10 @@ def brought_together(
             "interactions": interactions(study, scanned, joint, deeps, among, config),
             **(level.tables(len(real)) if level else {}),
         },
-        scorer=scorer(study, candidates, scanned, joint, deeps, covariates, config),
+        scorer=scorer(
+            *(study, candidates, scanned, joint, deeps, covariates, config),
+            members=level.members if level else None,
+        ),
     )
 
 

@@ -38,11 +38,13 @@ class GeneLevel(NamedTuple):
 
     Attributes
     ----------
+    members : the markers of each gene
     tests : of every target
     genes, pathways : a table a family, best first; no pathways where no sets were given
     notes : on the annotation, one sentence each
     """
 
+    members: Membership
     tests: list[Tests]
     genes: list[pd.DataFrame]
     pathways: list[pd.DataFrame]
@@ -103,7 +105,7 @@ def gene_level(
             pathway_table(name, members, sets, _cauchy(log_p[family]), own)
             for name, family, (_, own) in zip(names, study.families, joined, strict=True)
         ]
-    return GeneLevel(tests, genes, pathways, (*members.notes, *notes))
+    return GeneLevel(members, tests, genes, pathways, (*members.notes, *notes))
 
 
 def _together(tests: Sequence[Tests]) -> tuple[np.ndarray, np.ndarray]:
@@ -181,8 +183,10 @@ def with_branches(study: Study, number: int, linear: Linear, deep: Deep, tests: 
         left = target.residual[np.arange(len(fold)), fold] - straight
         gates[k] = gate(added, left - np.average(left, weights=weight), weight)
     network = Part(gates[fold].astype(np.float32) * added, deep.network.inner, {})
-    ensemble = tests.branches.ensemble
-    return deep._replace(network=network, gate=gates, ensemble=ensemble, inputs=None)
+    grown = tests.branches
+    return deep._replace(
+        network=network, gate=gates, ensemble=grown.ensemble, inputs=None, branches=grown
+    )
 
 
 def _centred(branches: Branches, target: Target) -> np.ndarray:

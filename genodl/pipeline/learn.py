@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genodl.config import DiscoverConfig
+from genodl.pipeline.branches import Branches
 from genodl.pipeline.candidates import Candidates, Stepped, columns_of, offsets_of, steps_of
 from genodl.pipeline.study import Study
 from genodl.screen.sparse import sparse_path
@@ -130,6 +131,7 @@ class Deep(NamedTuple):
     ensemble : the trained networks, None where none were asked for
     inputs : int, (tasks, inputs), candidates that each network sees, -1 = none; None where the
         networks have branches of genes
+    branches : those networks; their gate weighs them against the other parts, not beside them
     """
 
     products: Part
@@ -137,6 +139,7 @@ class Deep(NamedTuple):
     gate: np.ndarray
     ensemble: Ensemble | None
     inputs: np.ndarray | None = None
+    branches: Branches | None = None
 
 
 def sparse(

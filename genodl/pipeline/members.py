@@ -37,12 +37,10 @@ def genes_of(
     study: Study, members: Membership, chosen: Sequence[int] | np.ndarray
 ) -> Iterator[tuple[int, Gene]]:
     """Row and markers of the chosen genes, in their order; a batch is encoded at once."""
-    start = np.searchsorted(members.gene, np.arange(len(members.genes) + 1))
     batch: list[tuple[int, np.ndarray]] = []
     size = 0
     for gene in chosen:
-        pairs = np.arange(start[gene], start[gene + 1])
-        pairs = pairs[np.unique(np.linspace(0, len(pairs) - 1, MOST_MARKERS).astype(int))]
+        pairs = pairs_of(members, gene)
         if batch and size + len(pairs) > BLOCK:
             yield from _encoded(study, members, batch)
             batch, size = [], 0
@@ -50,6 +48,12 @@ def genes_of(
         size += len(pairs)
     if batch:
         yield from _encoded(study, members, batch)
+
+
+def pairs_of(members: Membership, gene: int) -> np.ndarray:
+    """The pairs of a gene and its markers that are used, see `Membership`."""
+    pairs = np.arange(*np.searchsorted(members.gene, [gene, gene + 1]))
+    return pairs[np.unique(np.linspace(0, len(pairs) - 1, MOST_MARKERS).astype(int))]
 
 
 def _encoded(

@@ -20,11 +20,11 @@ from genodl.pipeline.learn import Deep, Linear
 from genodl.pipeline.partners import partners
 from genodl.pipeline.predict import slopes_of
 from genodl.pipeline.study import Study
+from genodl.pipeline.wiring import Wiring, wiring
+from genodl.rank.annotate import Membership
 from genodl.score.scorer import Networks, Output, Products, Scorer
 from genodl.screen.residual import Target
 from genodl.train.ensemble import mean_prediction
-
-BRANCHES = "the branches of genes, whose inputs are directions of many markers"
 
 
 class _Learnt(NamedTuple):
@@ -36,8 +36,8 @@ class _Learnt(NamedTuple):
     behind : float64, (places,), weights of the samples in the background; None where there is none
     constant : float
     products : keys of the factors, or -2 less the number of a covariate, and the weight, of each
-    networks : keys of the inputs, int, (tasks, inputs), -1 = none, and the weight of each task;
-        None where none has a say
+    networks : keys of the inputs, int, (tasks, inputs), -1 = none and less a direction, see
+        `Wiring`, and the weight of each task; None where none has a say
     """
 
     keys: np.ndarray
@@ -65,16 +65,24 @@ def scorer(
     covariates: Sequence[str],
     config: DiscoverConfig,
     *,
+    members: Membership | None = None,
     folds: Sequence[int] | None = None,
 ) -> Scorer:
-    """What the folds, or some of them, predict in the mean of the phenotypes that are no null."""
+    """What the folds, or some of them, predict in the mean of the phenotypes that are no null.
+
+    Networks with branches of genes need the `members` of these.
+    """
     used = list(range(len(study.folded.rows)) if folds is None else folds)
     sizes = {c.modality: study.cohort.modalities[c.modality].n_vars for c in candidates}
     start = dict(zip(sizes, np.cumsum([0, *sizes.values()]).tolist(), strict=False))
     keys = Keys(start, sum(sizes.values()))
     real = [i for i, target in enumerate(study.targets) if not target.null]
-    learnt = [_learnt(study, candidates, scanned, joint[i], deeps[i], i, keys, used) for i in real]
-    wanted = [each.used for each in learnt]
+    grown = [d.branches.genes for d in (deeps[i] for i in real) if d.branches and d.gate.any()]
+    wired = wiring(study, members, keys, set(np.concatenate(grown))) if grown and members else None
+    learnt = [
+        _learnt(study, candidates, scanned, joint[i], deeps[i], i, keys, used, wired) for i in real
+    ]
+    wanted = [each.used for each in learnt] + (wired.member if wired else [])
     if any(each.behind is not None for each in learnt):
         wanted.append(keys.of(VARIANTS, np.arange(sizes[VARIANTS]), 0))
     every = np.unique(np.concatenate(wanted)).astype(int)
@@ -97,6 +105,7 @@ def scorer(
         made.features,
         related.astype(np.float32),
         tuple(outputs),
+        wired.placed(every) if wired else None,
     )
 
 
@@ -109,11 +118,14 @@ def _learnt(
     number: int,
     keys: Keys,
     used: Sequence[int],
+    wired: Wiring | None,
 ) -> _Learnt:
     """The terms of one target."""
     target, fold = study.targets[number], study.folded.fold
-    share = np.zeros(len(study.folded.rows))
-    share[used] = slopes_of(target, linear, deep, fold)[used] / len(used)
+    say = np.zeros(len(study.folded.rows))
+    say[used] = slopes_of(target, linear, deep, fold)[used] / len(used)
+    # branches of genes stand in the place of the other parts
+    share = say * (1 - deep.gate) if deep.branches else say
     straight = share if linear.share is None else share * linear.share
     weights = linear.coefficients * straight[:, None]
     values, key = _selected(study, candidates, linear.selected, keys)
@@ -132,7 +144,7 @@ def _learnt(
     behind = None if linear.behind is None else linear.behind @ share
     if behind is not None and not behind.any():
         behind = None
-    networks = _inputs(candidates, deep, keys, share)
+    networks = _inputs(candidates, deep, keys, say, wired)
     return _Learnt(key, weights.sum(0), behind, constant, products, networks)
 
 
@@ -151,11 +163,20 @@ def _selected(
 
 
 def _inputs(
-    candidates: Sequence[Candidates], deep: Deep, keys: Keys, share: np.ndarray
+    candidates: Sequence[Candidates],
+    deep: Deep,
+    keys: Keys,
+    share: np.ndarray,
+    wired: Wiring | None,
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Keys of the inputs and weight of each network, see `_Learnt`."""
-    if deep.inputs is None or not (deep.gate * share).any():
+    if not (deep.gate * share).any():
         return None
+    if deep.branches is not None and wired is not None:
+        width = deep.branches.ensemble.network.inputs // deep.branches.chosen.shape[1]
+        inputs = np.stack([wired.inputs(genes, width) for genes in deep.branches.chosen])
+        return inputs, deep.gate * share
+    assert deep.inputs is not None
     own = np.concatenate([keys.of(c.modality, c.markers, 0) for c in candidates])
     tasks = len(deep.inputs)
     groups = tasks // len(share)
@@ -174,7 +195,6 @@ def _output(
     """What is predicted of one target."""
     weight = behind.copy()
     np.add.at(weight, np.searchsorted(every, learnt.keys), learnt.weight)
-    omitted = BRANCHES if deep.gate[list(used)].any() and deep.inputs is None else ""
     return Output(
         target.name,
         target.label,
@@ -185,7 +205,6 @@ def _output(
         learnt.constant,
         _products(learnt, every),
         _networks(deep, learnt, every),
-        omitted,
     )
 
 
@@ -214,11 +233,16 @@ def _networks(deep: Deep, learnt: _Learnt, every: np.ndarray) -> Networks | None
         return None
     keys, weight = learnt.networks
     heard = np.flatnonzero(weight)
-    columns = np.where(keys >= 0, np.searchsorted(every, keys), -1)[heard]
+    columns = np.where(keys >= 0, np.searchsorted(every, keys), -1)
+    # directions follow the features
+    columns = np.where(keys < -1, len(every) - 2 - keys, columns)[heard]
     network = deep.ensemble.network
     params = jax.tree.map(lambda leaf: np.asarray(leaf)[heard], deep.ensemble.params)
-    nothing = np.zeros((len(heard), 1, columns.shape[1]), np.float32)
-    centre = np.asarray(jax.vmap(mean_prediction(network, True))(params, nothing))[:, 0]
+    if deep.branches is not None:
+        centre = deep.branches.centre[heard].astype(np.float32)
+    else:
+        nothing = np.zeros((len(heard), 1, columns.shape[1]), np.float32)
+        centre = np.asarray(jax.vmap(mean_prediction(network, True))(params, nothing))[:, 0]
     return Networks(network, params, columns, weight[heard].astype(np.float32), centre)
 
 

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from genodl.screen.directions import CLIP, pairs
+
 STRENGTH = 20.0  # noncentrality of a gene at the edge of detection, to which the weights are tuned
 LARGEST_PRODUCTS = 12  # directions of a gene whose products are formed
-CLIP = 4.0  # standard deviations at which a value is cut before it is multiplied
 LEAST_SHARE = 1e-4  # directions with less than this share of the largest variance are left out
 STEPS = 60
 
@@ -62,13 +63,24 @@ def basis(features: np.ndarray, *, present: int, strength: float = STRENGTH) -> 
     ------
     Wu and others 2011 for the limit of 0; the weights are the likelihood ratio's.
     """
+    vectors, share = principal(features, present=present)
+    values = (features @ vectors).astype(np.float32)
+    return Basis(values, share / (1 + strength * share), share)
+
+
+def principal(features: np.ndarray, *, present: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of features in their principal directions, and the share of each, see `basis`.
+
+    Returns
+    -------
+    float32, (features, directions), to directions of mean square 1; float64, (directions,)
+    """
     gram = features.T.astype(np.float64) @ features / present
     size, vectors = np.linalg.eigh(gram)
     kept = np.flatnonzero(size > max(size.max(initial=0.0) * LEAST_SHARE, 1e-9))[::-1]
     size = size[kept]
-    values = features @ (vectors[:, kept] / np.sqrt(size)).astype(np.float32)
-    share = size / max(size.sum(), 1e-300)
-    return Basis(values.astype(np.float32), share / (1 + strength * share), share)
+    weights = (vectors[:, kept] / np.sqrt(size)).astype(np.float32)
+    return weights, size / max(size.sum(), 1e-300)
 
 
 def products(linear: Basis, covariates: np.ndarray, present: np.ndarray) -> np.ndarray:
@@ -82,15 +94,21 @@ def products(linear: Basis, covariates: np.ndarray, present: np.ndarray) -> np.n
     covariates : float32, (places, rank), orthonormal
     present : float32, (places,), 0 marks padding
     """
-    width = min(linear.values.shape[1], LARGEST_PRODUCTS)
-    size = np.sqrt(linear.share[:width]).astype(np.float32)
-    sized = np.clip(linear.values[:, :width], -CLIP, CLIP) * size
-    first, second = np.triu_indices(width)
-    formed = sized[:, first] * sized[:, second]
-    formed[:, first != second] *= np.float32(np.sqrt(2))
+    formed = multiplied(linear)
     formed -= present[:, None] * formed.sum(0) / present.sum()
     formed -= covariates @ (covariates.T @ formed)
     return formed - linear.values @ (linear.values.T @ formed) / np.float32(present.sum())
+
+
+def multiplied(linear: Basis) -> np.ndarray:
+    """Squares and products of the largest directions, float32, (places, products)."""
+    width = min(linear.values.shape[1], LARGEST_PRODUCTS)
+    size = np.sqrt(linear.share[:width]).astype(np.float32)
+    sized = np.clip(linear.values[:, :width], -CLIP, CLIP) * size
+    first, second = pairs(width)
+    formed = sized[:, first] * sized[:, second]
+    formed[:, first != second] *= np.float32(np.sqrt(2))
+    return formed
 
 
 def form(

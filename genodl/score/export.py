@@ -107,8 +107,5 @@ def _described(scorer: Scorer, chosen: list[int]) -> dict[str, Any]:
     return {
         "values": markers.to_dict("records"),
         "covariates": [*fixed, *(column._asdict() for column in scorer.columns), *components],
-        "outputs": [
-            {"phenotype": o.phenotype, "class": o.label, "kind": o.kind, "omitted": o.omitted}
-            for o in outputs
-        ],
+        "outputs": [{"phenotype": o.phenotype, "class": o.label, "kind": o.kind} for o in outputs],
     }

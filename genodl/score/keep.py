@@ -11,6 +11,7 @@ import pandas as pd
 from genodl.cohort.design import Column
 from genodl.models.network import model_name, network, settings_of
 from genodl.score.scorer import Networks, Output, Products, Scorer
+from genodl.screen.directions import Directions
 from genodl.screen.features import Cuts, Features, Lines, Squares
 from genodl.train.folder import read, write
 
@@ -24,6 +25,8 @@ def save(scorer: Scorer, folder: str | os.PathLike[str]) -> None:
     arrays |= {"mean": scorer.markers["mean"].to_numpy(float)}
     for part in (features.lines, features.squares, features.cuts):
         arrays |= _under(type(part).__name__, part._asdict())
+    if scorer.directions is not None:
+        arrays |= _under("Directions", scorer.directions._asdict())
     for number, output in enumerate(scorer.outputs):
         arrays |= _under(str(number), _arrays(output))
     content = {
@@ -54,6 +57,7 @@ def restore(folder: str | os.PathLike[str]) -> Scorer:
     ]
     columns = [Column(**{**each, "levels": tuple(each["levels"])}) for each in content["columns"]]
     nothing = np.zeros((width, 0), np.float32)
+    directions = _below(arrays, "Directions/")
     return Scorer(
         markers,
         tuple(columns),
@@ -66,6 +70,7 @@ def restore(folder: str | os.PathLike[str]) -> Scorer:
         ),
         arrays.get("partners", nothing),
         tuple(outputs),
+        Directions(**directions) if directions else None,
     )
 
 
@@ -104,7 +109,7 @@ def _described(output: Output) -> dict[str, Any]:
     """What is needed beside the arrays."""
     found: dict[str, Any] = {
         name: getattr(output, name)
-        for name in ("phenotype", "label", "kind", "component", "constant", "omitted")
+        for name in ("phenotype", "label", "kind", "component", "constant")
     }
     if output.networks is not None:
         net = output.networks.network

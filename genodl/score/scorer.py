@@ -13,6 +13,7 @@ import pandas as pd
 
 from genodl.cohort.design import Column
 from genodl.models.network import Network, apply
+from genodl.screen.directions import Directions, directed
 from genodl.screen.features import Features, computed
 from genodl.train.ensemble import mean_prediction
 
@@ -40,7 +41,7 @@ class Networks(NamedTuple):
     network : model and settings
     params : of the trained members, see `genodl.train.ensemble.Ensemble`, one task a fold and inner
         group
-    columns : int32, (tasks, inputs), features, -1 = none
+    columns : int32, (tasks, inputs), features, then directions, -1 = none
     weight, centre : float32, (tasks,), the say of each task, and what it gives at its baseline
     """
 
@@ -63,7 +64,6 @@ class Output:
     weight : float32, (features,)
     constant : float
     products, networks : None where there are none
-    omitted : what of the prediction is left out and why, "" where it is whole
     """
 
     phenotype: str
@@ -75,7 +75,6 @@ class Output:
     constant: float
     products: Products | None = None
     networks: Networks | None = None
-    omitted: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +89,7 @@ class Scorer:
     features : of the markers
     partners : float32, (columns, partners), covariates as the products see them
     outputs : what is predicted
+    directions : of the features of genes, for networks with branches; None where there are none
     """
 
     markers: pd.DataFrame
@@ -98,6 +98,7 @@ class Scorer:
     features: Features
     partners: np.ndarray
     outputs: tuple[Output, ...]
+    directions: Directions | None = None
 
     @property
     def phenotypes(self) -> list[str]:
@@ -120,11 +121,15 @@ def score(scorer: Scorer, chosen: list[int], *, unrolled: bool = False) -> Score
         partners = covariates @ scorer.partners
         ones = jnp.ones_like(covariates[:, :1])
         factors = jnp.concatenate([features, partners, ones], axis=1)
+        seen = features
+        if scorer.directions is not None:
+            more = directed(scorer.directions, features, covariates)
+            seen = jnp.concatenate([features, more], axis=1)
         found = []
         for output in outputs:
             found.append(_of_output(output, covariates, features, factors))
             if output.networks is not None:
-                found[-1] = found[-1] + networks(output.networks, features)
+                found[-1] = found[-1] + networks(output.networks, seen)
         return jnp.stack(found, 1)
 
     return scored

@@ -142,22 +142,60 @@ def test_positions_stay_whole_beside_markers_without_one(learnt, tmp_path):
         )
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("model", ["auto", "mlp"])
-def test_branches_of_genes_are_left_out_and_it_is_said(cohort, model):
+@pytest.fixture(scope="module")
+def branched(cohort):
+    """A discovery whose networks have branches of genes, one of them with many markers."""
+    kept = {}
+
+    def noted(*arguments, **settings):
+        kept.update(arguments=arguments, settings=settings)
+        return made_of(*arguments, **settings)
+
+    million = 1_000_000
+    spans = {"a": (1, 8), "b": (9, 30), "wide": (60, 150), "gene3": (400, 401)}
     named = pd.DataFrame(
-        {"contig": "1", "start": [1, 9_000_000], "end": [8_000_000, 30_000_000], "gene": ["a", "b"]}
+        [("1", s * million, e * million, g) for g, (s, e) in spans.items()],
+        columns=["contig", "start", "end", "gene"],
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(networks, "gate", lambda *_: 0.5)
-        patch.setattr(genelevel, "gate", lambda *_: 0.5)
+        patch.setattr(collect, "scorer", noted)
+        patch.setattr(genelevel, "gate", lambda *_: 0.4)
         found = discover(
-            cohort, phenotype="dose", genes=named, model=model, folds=3, members=2, checks=0
+            cohort,
+            phenotype="dose",
+            covariates=["age", "batch"],
+            genes=named,
+            pcs=2,
+            folds=3,
+            members=2,
+            checks=0,
         )
+    return found, kept
+
+
+@pytest.mark.long
+def test_branches_of_genes_predict_what_they_predicted_of_the_samples_held_out(branched, cohort):
+    found, kept = branched
+    assert found.scorer.directions is not None
     (output,) = found.scorer.outputs
-    assert output.networks is None
-    assert "branches of genes" in output.omitted
-    assert np.isfinite(score.predict(found.scorer, cohort).table["prediction"]).all()
+    assert (output.networks.columns >= len(output.weight)).any()
+    for fold in range(3):
+        one = made_of(*kept["arguments"], **kept["settings"], folds=[fold])
+        told = score.predict(one, cohort).table
+        held = found.predictions[found.predictions["fold"] == fold + 1]
+        both = held.merge(told, on=["phenotype", "sample"])
+        assert len(both) == len(held) > 0
+        assert np.abs(both["deep"] - both["prediction"]).max() < EXACT * held["deep"].std()
+
+
+@pytest.mark.long
+def test_branches_of_genes_come_back_from_disk(branched, cohort, tmp_path):
+    scorer = branched[0].scorer
+    score.save(scorer, tmp_path / "scorer")
+    before, after = (
+        score.predict(s, cohort).table for s in (scorer, score.restore(tmp_path / "scorer"))
+    )
+    pd.testing.assert_frame_equal(before, after, rtol=0, atol=1e-6)
 
 
 def test_new_samples_are_foretold_about_as_well_as_those_held_out(learnt):
