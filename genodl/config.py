@@ -5,11 +5,14 @@ from __future__ import annotations
 import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from genodl.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from genodl.train.progress import TrainConfig
 
 KindAsked = Literal["auto", "quantitative", "binary", "multiclass", "survival"]
 Null = Literal["score", "permutation", "knockoff"]
@@ -34,6 +37,10 @@ class DiscoverConfig:
     call_rate, maf, min_carriers : filters of the markers
     candidates : features that the screen of each training fold passes on
     network_inputs : markers a network sees
+    rates : factors of the learning rate; each network is trained under all of them, and its own
+        validation rows choose one
+    masked : share of the alleles, or values, of a minibatch that are set to their mean in training
+    mixup : parameter of the Beta law by which rows of a minibatch are mixed in training; 0 = not
     pair_markers : markers, at most, all of whose pairwise products are scanned; 0 scans none
     triple_markers : of those, markers, at most, all of whose products of three are scanned: those
         along which the phenotype differs most in mean or spread; 0 scans none
@@ -59,6 +66,9 @@ class DiscoverConfig:
     min_carriers: int = 3
     candidates: int = 300
     network_inputs: int = 96
+    rates: tuple[float, ...] = (1.0,)
+    masked: float = 0.0
+    mixup: float = 0.0
     pair_markers: int = 20_000
     triple_markers: int = 512
     locus_r2: float = 0.1
@@ -82,6 +92,9 @@ class DiscoverConfig:
             "maf": (0 <= self.maf < 0.5, "between 0 and 0.5"),
             "candidates": (self.candidates >= 1, "at least 1"),
             "network_inputs": (self.network_inputs >= 1, "at least 1"),
+            "rates": (self.rates and min(self.rates) > 0, "one or more above 0"),
+            "masked": (0 <= self.masked < 1, "0 or more and below 1"),
+            "mixup": (self.mixup >= 0, "0 or more"),
             "pair_markers": (self.pair_markers >= 0, "0 or more"),
             "triple_markers": (self.triple_markers >= 0, "0 or more"),
             "locus_r2": (0 < self.locus_r2 <= 1, "above 0 and at most 1"),
@@ -100,6 +113,14 @@ class DiscoverConfig:
         _check_kind(self.kind)
         _check_null(self.null, self.checks)
         _check_model(self.model)
+
+    @property
+    def training(self) -> TrainConfig:
+        """How networks are trained."""
+        from genodl.train.progress import TrainConfig
+
+        tried = tuple((rate, 1.0) for rate in self.rates)
+        return TrainConfig(tried=tried, masked=self.masked, mixup=self.mixup)
 
 
 def _check_kind(kind: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import FrozenInstanceError, fields
 
 import pytest
@@ -24,6 +25,9 @@ EDGES = {
     "locus_window": (0, -1),
     "checks": (0, -1),
     "gene_window": (0, -1),
+    "rates": ((0.1,), (1.0, 0.0)),
+    "masked": (0.0, 1.0),
+    "mixup": (0.0, -0.1),
 }
 
 
@@ -62,7 +66,8 @@ def test_settings_are_frozen():
 def test_a_number_is_taken_up_to_its_edge_and_refused_beyond(name):
     within, beyond = EDGES[name]
     assert getattr(read(None, **{name: within}), name) == within
-    place = f"^option {name.replace('_', '-')}: is {beyond}, expected .*; change it$"
+    found = re.escape(str(beyond))
+    place = f"^option {name.replace('_', '-')}: is {found}, expected .*; change it$"
     for make in (DiscoverConfig, lambda **given: read(None, **given)):
         with pytest.raises(InputError, match=place):
             make(**{name: beyond})

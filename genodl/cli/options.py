@@ -37,7 +37,10 @@ Group = Annotated[str | None, Option(help="Column whose levels stay within a fol
 Kind = Annotated[
     str | None, Option(help="auto, quantitative, binary, multiclass or survival [default: auto].")
 ]
-Model = Annotated[str | None, Option(help="auto, linear, mlp or pathway [default: auto].")]
+Model = Annotated[
+    str | None,
+    Option(help="linear, mlp, pathway, cnn, lstm, gru, attention or fusion [default: auto]."),
+]
 Folds = Annotated[int | None, Option(help="Folds [default: 10].")]
 Members = Annotated[int | None, Option(help="Networks a fold [default: 8].")]
 Fdr = Annotated[float | None, Option(help="False discovery rate reported [default: 0.1].")]

@@ -122,6 +122,7 @@ def grow(
         weight,
         members=config.members,
         seed=config.seed,
+        config=config.training,
     )
     attribution = np.zeros((len(inputs), len(genes)), np.float32)
     centre = np.zeros(folds)

@@ -58,6 +58,7 @@ def deepen(
         train,
         members=-(-config.members // groups),
         seed=config.seed,
+        config=config.training,
         validated=validated,
         resume=states.networks(number),
     )

@@ -11,6 +11,7 @@ from anndata import AnnData
 from numpy.testing import assert_allclose, assert_array_equal
 
 from genodl.config import DiscoverConfig
+from genodl.pipeline import networks
 from genodl.pipeline.candidates import Candidates, screen
 from genodl.pipeline.learn import Deep, Linear, Part
 from genodl.pipeline.networks import _inputs, _laid_out, deepen
@@ -70,6 +71,20 @@ def test_a_signal_opens_the_gate_and_is_predicted_out_of_fold(study, deep):
     known = study.targets[0].known
     r = np.corrcoef(deep.network.prediction[known], study.targets[0].values[known])[0, 1]
     assert r > 0.7
+
+
+def test_networks_are_trained_as_the_settings_say(study, monkeypatch):
+    asked = []
+
+    def noted(*arguments, config, **settings):
+        asked.append(config)
+        raise StopIteration
+
+    monkeypatch.setattr(networks, "fit_ensemble", noted)
+    with pytest.raises(StopIteration):
+        deepened(study, replace(CONFIG, rates=(0.4, 1.0), masked=0.1, mixup=0.2))
+    assert asked[0].tried == ((0.4, 1.0), (1.0, 1.0))
+    assert (asked[0].masked, asked[0].mixup) == (0.1, 0.2)
 
 
 def test_attributions_sum_to_the_prediction(study, deep):
