@@ -114,7 +114,10 @@ def _effect(rng: np.random.Generator, dosage: np.ndarray, regime: Regime) -> np.
     if regime.shape == "u_shaped":
         burden = burden**2
     if regime.shape == "threshold":
-        burden = (burden > np.quantile(burden, 0.8)).astype(float)
+        beyond = burden > np.quantile(burden, 0.8)
+        # of a gene whose rare alleles all lower the burden, nobody is above
+        beyond = beyond if beyond.any() else burden < np.quantile(burden, 0.2)
+        burden = beyond.astype(float)
     return (burden - burden.mean()) / burden.std()
 
 
