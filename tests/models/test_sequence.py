@@ -72,7 +72,7 @@ def test_padding_of_the_shorter_contig_has_no_part(name):
 
 def test_a_convolution_by_hand():
     model = build("cnn", {"width": 1, "window": 3, "depth": 1}, 4, 1, seed=0)
-    model.conv0.kernel[...] = jnp.asarray([1.0, 2.0, 4.0]).reshape(3, 1, 1)
+    model.conv0.kernel[...] = jnp.asarray([1.0, 2.0, 4.0]).reshape(3, 1)
     model.gain[...] = jnp.ones(4)
     model.read[...] = jnp.asarray([0.0, 1.0, 0.0, 10.0]).reshape(1, 4, 1, 1)
     x = jnp.asarray([[1.0, 0.0, 1.0, 2.0]])
