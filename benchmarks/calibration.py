@@ -39,7 +39,7 @@ FDR = 0.1
 RESAMPLES = 1_000
 SHARED = {"folds": 5, "members": 0, "checks": 0, "pair_markers": 500, "triple_markers": 128}
 BASE, HALF, DEEP = Size(1_000, 4_000, 30), Size(1_000, 4_000, 60), Size(1_000, 14_000, 15)
-SLOW = Size(1_000, 14_000, 3)  # of models that take a hundred times as long
+SLOW = Size(1_000, 14_000, 3)  # of models that take many times as long
 QUICK, QUICK_HALF, QUICK_DEEP = Size(600, 2_000, 10), Size(600, 2_000, 20), Size(700, 5_200, 8)
 
 

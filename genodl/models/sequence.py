@@ -185,7 +185,7 @@ def windows(rows: jax.Array, window: int) -> jax.Array:
     """What a window around each slot holds, (rows, slots, window * channels), 0 beyond the ends.
 
     A product of it with a kernel is a convolution. Mapped over networks it stays one product, where
-    a convolution becomes one in groups, which compilers for processors run many times slower.
+    a convolution becomes one in groups, which XLA runs more slowly on processors.
 
     Parameters
     ----------

@@ -14,12 +14,13 @@ from genodl.models.network import Network, activity
 from genodl.pipeline.members import Gene, genes_of
 from genodl.pipeline.study import Study
 from genodl.rank.annotate import Membership
-from genodl.rank.forms import Basis, log_mixture_tail
+from genodl.rank.forms import LARGEST_PRODUCTS, Basis, log_mixture_tail
 from genodl.rank.parts import both
 from genodl.train.ensemble import Ensemble, fit_ensemble
 
 GENES = 40  # that the network of a fold sees
-SLOTS = 24  # inputs of a branch: both channels of each marker, or leading directions
+# inputs of a branch: both channels of each marker, or leading directions, straight and bent
+SLOTS = 2 * LARGEST_PRODUCTS
 
 
 class Training(NamedTuple):

@@ -12,8 +12,8 @@ from genodl.pipeline.encoded import Keys
 from genodl.pipeline.members import Gene, genes_of, pairs_of
 from genodl.pipeline.study import Study
 from genodl.rank.annotate import Membership
-from genodl.rank.forms import multiplied, principal, products
-from genodl.screen.directions import Directions, pairs
+from genodl.rank.forms import freed, multiplied, principal, products
+from genodl.screen.directions import Directions
 
 WIDTH = SLOTS // 2  # straight directions of a gene with many markers, and bent ones
 
@@ -85,15 +85,13 @@ def _directions(study: Study, gene: Gene, inverse: np.ndarray) -> Directions:
     straight, share = principal(gene.channels[0], present=count)
     formed = multiplied(gene.linear)
     rows = study.folded.gather(formed, len(study.cohort.samples)).astype(float)
-    free = formed - present[:, None] * formed.sum(0) / present.sum()
-    free -= study.basis @ (study.basis.T @ free)
+    free = freed(formed, study.basis, present)
     bent, _ = principal(products(gene.linear, study.basis, present), present=count)
     bent = bent[:, :WIDTH]
-    first, second = pairs(min(len(share), WIDTH))
-    place = np.zeros((WIDTH, WIDTH), int)
-    place[pairs(WIDTH)] = np.arange(WIDTH * (WIDTH + 1) // 2)
-    mixed = np.zeros((WIDTH * (WIDTH + 1) // 2, bent.shape[1]))
-    mixed[place[first, second]] = bent * np.where(first == second, 1, np.sqrt(2))[:, None]
+    first, second = np.triu_indices(min(len(share), WIDTH))
+    mixed = np.zeros((WIDTH, WIDTH, bent.shape[1]))
+    mixed[first, second] = bent * np.where(first == second, 1, np.sqrt(2))[:, None]
+    mixed = mixed[np.triu_indices(WIDTH)]
     parts = (
         straight[:, :WIDTH],
         np.sqrt(share[:WIDTH]),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from genodl.screen.directions import CLIP, pairs
+from genodl.screen.directions import CLIP
 
 STRENGTH = 20.0  # noncentrality of a gene at the edge of detection, to which the weights are tuned
 LARGEST_PRODUCTS = 12  # directions of a gene whose products are formed
@@ -94,10 +94,14 @@ def products(linear: Basis, covariates: np.ndarray, present: np.ndarray) -> np.n
     covariates : float32, (places, rank), orthonormal
     present : float32, (places,), 0 marks padding
     """
-    formed = multiplied(linear)
-    formed -= present[:, None] * formed.sum(0) / present.sum()
-    formed -= covariates @ (covariates.T @ formed)
+    formed = freed(multiplied(linear), covariates, present)
     return formed - linear.values @ (linear.values.T @ formed) / np.float32(present.sum())
+
+
+def freed(formed: np.ndarray, covariates: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Columns, (places, columns), less their means and what the covariates say of them."""
+    centred = formed - present[:, None] * formed.sum(0) / present.sum()
+    return centred - covariates @ (covariates.T @ centred)
 
 
 def multiplied(linear: Basis) -> np.ndarray:
@@ -105,7 +109,7 @@ def multiplied(linear: Basis) -> np.ndarray:
     width = min(linear.values.shape[1], LARGEST_PRODUCTS)
     size = np.sqrt(linear.share[:width]).astype(np.float32)
     sized = np.clip(linear.values[:, :width], -CLIP, CLIP) * size
-    first, second = pairs(width)
+    first, second = np.triu_indices(width)
     formed = sized[:, first] * sized[:, second]
     formed[:, first != second] *= np.float32(np.sqrt(2))
     return formed

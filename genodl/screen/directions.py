@@ -22,7 +22,8 @@ class Directions(NamedTuple):
     member : int32, (genes, markers), feature of each marker, -1 = none
     straight : float32, (genes, markers, width), weights of the markers in each direction
     size : float32, (genes, width), of the directions that are multiplied
-    bent : float32, (genes, products, width), weights of the products, in the order of `pairs`
+    bent : float32, (genes, products, width), weights of the products of each direction with
+        itself and those after it
     centre : float32, (genes, width), of the bent directions
     adjust : float32, (genes, columns, width), what a unit of each covariate says of them
     less : float32, (genes, markers, width), what a unit of each marker says of them
@@ -35,11 +36,6 @@ class Directions(NamedTuple):
     centre: np.ndarray
     adjust: np.ndarray
     less: np.ndarray
-
-
-def pairs(width: int) -> tuple[np.ndarray, np.ndarray]:
-    """First and second factor of each product of so many directions, squares among them."""
-    return np.triu_indices(width)
 
 
 def directed(directions: Directions, features: jax.Array, covariates: jax.Array) -> jax.Array:
@@ -57,7 +53,7 @@ def directed(directions: Directions, features: jax.Array, covariates: jax.Array)
     straight = jnp.einsum("sgm,gmd->sgd", own, directions.straight)
     # minimum and maximum, for other runtimes
     cut = jnp.minimum(jnp.maximum(straight, -CLIP), CLIP) * directions.size
-    first, second = pairs(directions.size.shape[1])
+    first, second = np.triu_indices(directions.size.shape[1])
     bent = jnp.einsum("sgp,gpd->sgd", cut[:, :, first] * cut[:, :, second], directions.bent)
     bent = bent - directions.centre
     bent = bent - jnp.einsum("sc,gcd->sgd", covariates, directions.adjust)
