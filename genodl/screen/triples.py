@@ -74,12 +74,15 @@ def shortlist_triples(panel: np.ndarray, response: np.ndarray) -> np.ndarray:
     if columns < 3 or not energy > 0:
         return np.zeros((3, 0), int)
     tiles = -(-columns // TILE)
-    padded = np.pad(np.asarray(panel, np.float32), ((0, 0), (0, tiles * TILE - columns)))
-    cut = [jnp.asarray(padded[:, i * TILE : (i + 1) * TILE]) for i in range(tiles)]
+    # a column is contiguous, so that a product of columns runs along memory
+    padded = np.pad(np.asarray(panel, np.float32).T, ((0, tiles * TILE - columns), (0, 0)))
+    cut = [jnp.asarray(padded[i * TILE : (i + 1) * TILE]) for i in range(tiles)]
     e = jnp.asarray(response / np.sqrt(energy), jnp.float32)
     kept = np.zeros((4, 0))
     for cube in combinations_with_replacement(range(tiles), 3):
-        z, place = (np.asarray(found) for found in _best(*(cut[i] for i in cube), e, *cube))
+        least = kept[0, -1] if kept.shape[1] == SHORTLIST else 0.0
+        scanned = _best(*(cut[i] for i in cube), e, np.float32(least), *cube)
+        z, place = (np.asarray(found) for found in scanned)
         first = np.repeat(np.arange(TILE), place.shape[1])
         second, third = np.divmod(place.ravel().astype(np.int64), TILE)
         starts = np.array(cube) * TILE
@@ -124,37 +127,50 @@ def _best(
     second: jax.Array,
     third: jax.Array,
     response: jax.Array,
+    least: jax.Array,
     i: int,
     j: int,
     k: int,
 ) -> tuple[jax.Array, jax.Array]:
-    """The largest approximate |z| for each first factor of a cube, and where they stand."""
-    size = first.shape[1]
+    """The largest approximate |z| for each first factor of a cube, and where they stand.
+
+    Factors are float32, (columns, places). One none of whose products reaches the least gives z of
+    0: the standard error can only lower a z.
+    """
+    size, samples = first.shape
     row = (jnp.arange(size) + j * size)[:, None]
     column = (jnp.arange(size) + k * size)[None, :]
-
-    samples = second.shape[0]
     columns = third.astype(short_float())
 
-    def of_one(place: jax.Array, score: jax.Array, weighted: jax.Array) -> tuple:
+    def of_one(given: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        place, along, score = given
         score = jnp.where((row > place) & (column > row), jnp.abs(score), -1.0).reshape(-1, RUN)
-        _, chosen = jax.lax.top_k(score.max(1), LOOKED_AT)
+        best = score.max(1)
+        return jax.lax.cond(best.max() > least, looked_at, passed_over, best, score, along)
+
+    def passed_over(*_: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return jnp.zeros(OF_A_SLICE), jnp.zeros(OF_A_SLICE, jnp.int32)
+
+    def looked_at(
+        best: jax.Array, score: jax.Array, along: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        _, chosen = jax.lax.top_k(best, LOOKED_AT)
         score, at = jax.lax.top_k(score[chosen].ravel(), LOOKED_AT)
         at = chosen[at // RUN] * RUN + at % RUN
         # the response has length 1, so the plain variance of a product is about 1
-        terms = weighted[at // size] * third.T[at % size]
+        terms = along * second[at // size] * third[at % size]
         z = score / jnp.sqrt(jnp.maximum((terms**2).sum(1), 1.0))
         best, kept = jax.lax.top_k(z, OF_A_SLICE)
         return best, at[kept]
 
     def of_some(given: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         factors, places = given
-        weighted = second.T[None] * (factors * response)[:, None]
+        along = factors * response
         # in short factors, as in `pairs`: exact scores decide
-        short = weighted.reshape(-1, samples).astype(short_float())
-        score = jnp.matmul(short, columns, preferred_element_type=jnp.float32)
-        return jax.vmap(of_one)(places, score.reshape(AT_ONCE, size, size), weighted)
+        short = (second * along[:, None]).astype(short_float()).reshape(-1, samples)
+        score = jnp.einsum("ap,bp->ab", short, columns, preferred_element_type=jnp.float32)
+        return jax.lax.map(of_one, (places, along, score.reshape(AT_ONCE, size, size)))
 
     places = (jnp.arange(size) + i * size).reshape(-1, AT_ONCE)
-    best, at = jax.lax.map(of_some, (first.T.reshape(-1, AT_ONCE, samples), places))
+    best, at = jax.lax.map(of_some, (first.reshape(-1, AT_ONCE, samples), places))
     return best.reshape(size, -1), at.reshape(size, -1)
