@@ -22,6 +22,7 @@ from genodl.train.progress import TrainConfig
 from genodl.train.resume import STOPPED, Resume, fingerprint, gathered, stoppable
 
 SPLIT, ORDER, INIT = range(3)  # streams of random numbers that one seed gives
+WORTH_A_COPY = 0.5  # share of the rows that are copied to be predicted apart
 
 
 class Task(NamedTuple):
@@ -55,6 +56,7 @@ def in_chunks(
     members = len(factors)
     tasks = tasks._replace(held=np.tile(tasks.held, (1, len(config.tried), 1)))
     size = _chunk(tasks.x.shape, members=members, activity=activity_size(net), config=config)
+    stop_by = None if LOSSES[loss].level_free else _stop_by(tasks.held)
     order = minibatches(
         samples,
         rounds=config.rounds,
@@ -76,9 +78,10 @@ def in_chunks(
             fresh = jax.tree.map(lambda a: jnp.concatenate([a] * len(config.tried), axis=1), fresh)
         each = np.broadcast_to(factors, (size, *factors.shape))
         placed = _placed((rows, target, used, tasks.held[at], offset, fresh, each), "tasks")
+        stopping = None if stop_by is None else _placed(stop_by[at], "tasks")
         real = min(size, count - first)
         fit = _trained(
-            Job(*placed, *_placed((order, key))),
+            Job(*placed, *_placed((order, key)), stopping),
             slice(first, first + real),
             net=net,
             loss=loss,
@@ -88,6 +91,23 @@ def in_chunks(
         whole = _chosen(gathered(fit._asdict()), tasks.held[at, :given], len(config.tried))
         found.append(jax.tree.map(lambda leaf: leaf[:real], whole))  # noqa: B023
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *found)
+
+
+def _stop_by(held: np.ndarray) -> np.ndarray | None:
+    """The rows that some member of each task holds out, then the number of samples.
+
+    int32, (tasks, rows); None where they are so many that a copy of them saves too little.
+    """
+    tasks, _, samples = held.shape
+    some = (held > 0).any(axis=1)
+    most = int(some.sum(axis=1).max())
+    if most > samples * WORTH_A_COPY:
+        return None
+    rows = np.full((tasks, max(most, 1)), samples, np.int32)
+    for row, each in zip(rows, some, strict=True):
+        mine = np.flatnonzero(each)
+        row[: len(mine)] = mine
+    return rows
 
 
 def _chosen(fits: dict[str, Any], held: np.ndarray, tried: int) -> dict[str, Any]:
@@ -161,7 +181,7 @@ def _trained(
     what: dict[str, Any] = {"net": net, "config": config, "loss": loss}
     state = begin(job, **what)
     if resume is None:
-        return finished(advance(job, state, config.rounds, **what))
+        return finished(job, advance(job, state, config.rounds, **what))
     name, real = f"tasks-{mine.start}-{mine.stop}", mine.stop - mine.start
     told = jax.tree.map(lambda leaf: leaf[:real], gathered(job[:6]))
     key = fingerprint(told, net=net, config=config, loss=loss)
@@ -173,7 +193,7 @@ def _trained(
             resume.save(name, key, state, tasks=real)
             if asked.is_set():
                 raise SystemExit(STOPPED)
-    return finished(state)
+    return finished(job, state)
 
 
 def _chunk(shape: tuple[int, ...], *, members: int, activity: int, config: TrainConfig) -> int:

@@ -27,7 +27,7 @@ class Fit(NamedTuple):
     ----------
     params : the weights at the best validation loss
     out_of_bag : float32, (tasks, members, samples, outputs), predictions whose stopping round was
-        chosen without the row
+        chosen without the row; they mean something where the member held the row out
     loss : float32, validation loss at the best round
     halves : float32, (tasks, members, 2), the best of each half of the validation rows
     initial : float32, validation loss before training
@@ -58,6 +58,8 @@ class Job(NamedTuple):
     factors : float32, (tasks, members, 2), of the learning rate and of the sparsity
     order : int32, (rounds, steps, batch), the rows of each minibatch
     key : uint32, data of the JAX key of the dropout
+    stop_by : int32, (tasks, rows), those that some member of the task holds out, then the number of
+        samples; None where every row is predicted after a round
     """
 
     x: jax.Array
@@ -69,14 +71,16 @@ class Job(NamedTuple):
     factors: jax.Array
     order: jax.Array
     key: jax.Array
+    stop_by: jax.Array | None = None
 
 
 @partial(jax.jit, static_argnames=("net", "config", "loss"))
 def begin(job: Job, *, net: Network, config: TrainConfig, loss: str) -> Progress:
     """The state of every member of every task before training."""
     moments = jax.vmap(jax.vmap(_optimiser(config).init))(job.fresh)
-    prediction = _everywhere(job, net, loss)(job.fresh)
-    start = _validation(job, loss)(prediction)
+    stopping = _stopping(job)
+    prediction = _everywhere(stopping, net, loss)(job.fresh)
+    start = _validation(stopping, loss)(prediction)
     grid = job.held.shape[:2]
     return Progress(
         params=job.fresh,
@@ -116,7 +120,8 @@ def advance(
     ----------
     until : int32, (), the round to stop before, at most that of the configuration
     """
-    losses, everywhere = _validation(job, loss), _everywhere(job, net, loss)
+    stopping = _stopping(job)
+    losses, everywhere = _validation(stopping, loss), _everywhere(stopping, net, loss)
     passed = _round(job, net=net, config=config, loss=loss)
 
     def step(state: Progress) -> Progress:
@@ -124,18 +129,24 @@ def advance(
         prediction = everywhere(params)
         found = losses(prediction)
         advanced = state._replace(params=params, moments=moments, rounds=state.rounds + 1)
-        kept = keep_best(advanced, found, prediction, job.held, config=config)
+        kept = keep_best(advanced, found, prediction, stopping.held, config=config)
         broken = ~jnp.isfinite(found).all(axis=-1) & state.active
         return restart(kept, broken, fresh=job.fresh, moments=_optimiser(config), config=config)
 
     return jax.lax.while_loop(lambda s: s.active.any() & (s.rounds < until), step, state)
 
 
-def finished(state: Progress) -> Fit:
+@jax.jit
+def finished(job: Job, state: Progress) -> Fit:
     """What the training has come to."""
+    out_of_bag = state.out_of_bag
+    if job.stop_by is not None:
+        nothing = jnp.zeros((*out_of_bag.shape[1:2], job.x.shape[1], *out_of_bag.shape[3:]))
+        laid = jax.vmap(lambda found, rows: nothing.at[:, rows].set(found, mode="drop"))
+        out_of_bag = laid(out_of_bag, job.stop_by)
     return Fit(
         params=state.best,
-        out_of_bag=state.out_of_bag,
+        out_of_bag=out_of_bag,
         loss=state.loss,
         halves=state.halves,
         initial=state.initial,
@@ -144,8 +155,22 @@ def finished(state: Progress) -> Fit:
     )
 
 
+def _stopping(job: Job) -> Job:
+    """The job with the rows alone that its members stop by."""
+    if job.stop_by is None:
+        return job
+
+    def taken(values: jax.Array, rows: jax.Array) -> jax.Array:
+        return values.at[rows].get(mode="fill", fill_value=0)
+
+    own = jax.vmap(taken)
+    held = jax.vmap(jax.vmap(taken, in_axes=(0, None)))(job.held, job.stop_by)
+    x, y, weight = (own(values, job.stop_by) for values in (job.x, job.y, job.weight))
+    return job._replace(x=x, y=y, weight=weight, held=held)
+
+
 def _everywhere(job: Job, net: Network, loss: str) -> Callable[[Params], jax.Array]:
-    """Predictions of all rows, by every member of every task.
+    """Predictions of the rows of a job, by every member of every task.
 
     Where the loss leaves their level open, the mean of the weighted rows is 0, so that rows that
     members predict in turn can be compared.

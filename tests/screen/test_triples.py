@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from genodl.screen import triples
 from genodl.screen.products import bound, certain, exact_scores, propose
 from genodl.screen.triples import TILE, shortlist_triples, stand_out
 
@@ -72,6 +73,15 @@ def test_a_product_is_found_across_the_cubes_of_a_wide_panel():
     for places in ([5, TILE + 3, TILE + 30], [5, 9, TILE + 3]):
         e = x[:, places].prod(1) + np.random.default_rng(3).standard_normal(600)
         assert_array_equal(shortlist_triples(x, centred(e))[:, 0], places)
+
+
+def test_products_passed_over_are_none_of_the_strongest(monkeypatch):
+    x = panel(5, markers=2 * TILE - 20)
+    e = centred(np.random.default_rng(5).standard_normal(600))
+    monkeypatch.setattr(triples, "SHORTLIST", 20_000)  # so many that none is passed over
+    whole = shortlist_triples(x, e)
+    monkeypatch.setattr(triples, "SHORTLIST", 40)
+    assert_array_equal(shortlist_triples(x, e), whole[:, :40])
 
 
 def test_markers_of_a_product_without_lower_effects_stand_out():

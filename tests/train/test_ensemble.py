@@ -17,7 +17,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from genodl.errors import InputError
 from genodl.models import MODELS
 from genodl.models.tabular import LinearConfig
-from genodl.train import TrainConfig, fit_ensemble, gate, predict, predict_fn
+from genodl.train import TrainConfig, chunks, fit_ensemble, gate, predict, predict_fn
 
 LONG = pytest.mark.long
 NOISE, PRODUCTS, DOMINANCE = slice(0, 10), slice(10, 12), slice(12, 14)
@@ -106,6 +106,18 @@ def test_chunks_of_tasks_give_what_all_tasks_at_once_give(small):
     chunked = fit_ensemble("linear", {}, *small, members=2, seed=1, config=replace(SHORT, memory=1))
     assert_allclose(whole.out_of_bag, chunked.out_of_bag, rtol=1e-4, atol=1e-5)
     assert_allclose(whole.losses, chunked.losses, rtol=1e-4, atol=1e-5)
+
+
+def test_rows_that_no_member_stops_by_need_no_prediction(small, monkeypatch):
+    validated = np.arange(60)[None] % 4 == np.arange(3)[:, None]
+    given = {"members": 2, "seed": 1, "config": SHORT, "validated": validated}
+    few = fit_ensemble("mlp", {"hidden": (4,)}, *small, **given)
+    monkeypatch.setattr(chunks, "WORTH_A_COPY", 0.0)  # so that all rows are predicted
+    every = fit_ensemble("mlp", {"hidden": (4,)}, *small, **given)
+    assert np.isfinite(few.out_of_bag).sum() == (validated & (small[2] > 0)).sum()
+    assert_allclose(few.out_of_bag, every.out_of_bag, rtol=1e-4, atol=1e-5)
+    assert_allclose(few.losses, every.losses, rtol=1e-4, atol=1e-5)
+    assert_allclose(predict(few, small[0]), predict(every, small[0]), rtol=1e-4, atol=1e-5)
 
 
 def test_a_shape_compiles_once(small, monkeypatch):
