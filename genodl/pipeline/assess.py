@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -104,23 +106,27 @@ def attribution_test(
     blocks, markers = study.blocks(modality), study.cohort.modalities[modality].n_vars
     every = [fit for trial in trials for fit in trial.fits]
     reach = [reach_of(fit) for fit in every]
-    for start, width, channels in track(blocks, f"testing {modality}", markers):
-        likeness = along(np.asarray(channels.values)[:, :, :width], kin)
-        columns = np.arange(start, start + width)
-        laid = _laid(contig[columns], channels)
-        tested = iter(attributed_covariances(channels, every, reach, laid))
-        for part, trial in zip(parts, trials, strict=True):
-            views = [next(tested) for _ in trial.fits]
-            part.append(_scores(study, trial, views, channels, likeness, columns))
-    tables = []
-    for family in track(study.families, f"taking loci of {modality} apart", len(study.families)):
+
+    def table_of(family: Sequence[int]) -> pd.DataFrame:
         members = [trials[i] for i in family]
         scores = [_end_to_end(parts[i]) for i in family]
         heard = [_voices(study, *each) for each in zip(family, scores, strict=True)]
         table = _joined(study, mine, members, scores, heard)
         retest = partial(_given, study, mine, members, heard, kin)
-        tables.append(given_stronger(study, modality, table, near, retest))
-    return tables
+        return given_stronger(study, modality, table, near, retest)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start, width, channels in track(blocks, f"testing {modality}", markers):
+            likeness = along(np.asarray(channels.values)[:, :, :width], kin)
+            columns = np.arange(start, start + width)
+            laid = _laid(contig[columns], channels)
+            tested = iter(attributed_covariances(channels, every, reach, laid))
+            views = [[next(tested) for _ in trial.fits] for trial in trials]
+            scored = partial(_scores, study, channels=channels, likeness=likeness, columns=columns)
+            for part, found in zip(parts, pool.map(scored, trials, views), strict=True):
+                part.append(found)
+        tables = pool.map(table_of, study.families)
+        return list(track(tables, f"taking loci of {modality} apart", len(study.families)))
 
 
 def _end_to_end(parts: list[Scores]) -> Scores:

@@ -45,8 +45,7 @@ def deepen(
     fold = np.repeat(np.arange(folds), groups)
     group = np.tile(np.arange(groups), folds)
     inputs, settings = _laid_out(study, candidates, inputs, model)
-    stacked = np.concatenate([c.values[0] for c in candidates], axis=1)
-    x = np.stack([np.where(row >= 0, stacked[:, row], 0) for row in inputs])
+    x = _filled(candidates, inputs)
     train = (target.known & (study.folded.fold != fold[:, None])).astype(np.float32)
     left = (target.residual - linear.inner - products.inner).T
     validated = (study.folded.inner[fold] == group[:, None]) & (train > 0)
@@ -105,6 +104,16 @@ def _laid_out(
         for part, width in zip(parts, widths, strict=True)
     ]
     return np.concatenate(laid, axis=1), {setting[model]: tuple(widths)}
+
+
+def _filled(candidates: Sequence[Candidates], inputs: np.ndarray) -> np.ndarray:
+    """The columns of each task, float32, (tasks, places, inputs), 0 where empty."""
+    values = [c.values[0] for c in candidates]
+    stacked = values[0] if len(values) == 1 else np.concatenate(values, axis=1)
+    x = np.zeros((len(inputs), len(stacked), inputs.shape[1]), np.float32)
+    for task, row in zip(x, inputs, strict=True):
+        task[:, row >= 0] = stacked[:, row[row >= 0]]
+    return x
 
 
 def _left(study: Study, linear: Linear, products: Part, number: int) -> np.ndarray:

@@ -81,7 +81,7 @@ def in_chunks(
         stopping = None if stop_by is None else _placed(stop_by[at], "tasks")
         real = min(size, count - first)
         fit = _trained(
-            Job(*placed, *_placed((order, key)), stopping),
+            Job(*(*placed, *_placed((order, key)), stopping)),
             slice(first, first + real),
             net=net,
             loss=loss,
@@ -99,7 +99,7 @@ def _stop_by(held: np.ndarray) -> np.ndarray | None:
     int32, (tasks, rows); None where they are so many that a copy of them saves too little.
     """
     tasks, _, samples = held.shape
-    some = (held > 0).any(axis=1)
+    some: np.ndarray = np.any(held > 0, axis=1)
     most = int(some.sum(axis=1).max())
     if most > samples * WORTH_A_COPY:
         return None
@@ -160,7 +160,9 @@ def _scaled(
     Targets are centred and scaled where `standardised`; else the outputs are shifted instead.
     """
     scales = {name: value[at] for name, value in tasks.scales.items()}
-    rows = (tasks.x[at] - scales["x_centre"][:, None]) / scales["x_scale"][:, None]
+    rows = tasks.x[at]  # a copy, changed in place: the rows are the largest of all arrays
+    rows -= scales["x_centre"][:, None]
+    rows /= scales["x_scale"][:, None]
     target, offset = tasks.y[at], scales["y_centre"]
     if standardised:
         target = (target - offset[:, None]) / scales["y_scale"][:, None]

@@ -76,10 +76,11 @@ def standardisation(
 def _moments(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weighted mean and standard deviation by task and column, 1 for a constant column."""
     known = np.isfinite(values)
-    if known.all():  # one weight for all columns: nothing of the size of the values is made
+    if known.all():  # one weight for all columns, and nothing of the size of all tasks is made
         share = weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
         mean = np.einsum("ts,tsc->tc", share, values)
-        variance = np.einsum("ts,tsc->tc", share, np.square(values - mean[:, None]))
+        each = zip(share, values, mean, strict=True)
+        variance = np.stack([s @ np.square(v - m) for s, v, m in each])
     else:
         share = weight[:, :, None] * known
         share = share / np.maximum(share.sum(axis=1, keepdims=True), 1e-12)
