@@ -31,6 +31,7 @@ from genodl.rank.test import Fits, Tested, attributed_covariance
 from genodl.screen.channels import Channels
 
 Track = Callable[[Iterable, str, int], Iterable]
+MOST_AT_ONCE = 4  # targets tested side by side: each holds the markers it tests again
 
 
 class Trial(NamedTuple):
@@ -115,7 +116,7 @@ def attribution_test(
         retest = partial(_given, study, mine, members, heard, kin)
         return given_stronger(study, modality, table, near, retest)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_AT_ONCE)) as pool:
         for start, width, channels in track(blocks, f"testing {modality}", markers):
             likeness = along(np.asarray(channels.values)[:, :, :width], kin)
             columns = np.arange(start, start + width)
