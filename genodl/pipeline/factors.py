@@ -64,8 +64,15 @@ def factors_of(study: Study, config: DiscoverConfig) -> Callable[[Key], Factor]:
 def window_of(study: Study, column: int, window: int) -> np.ndarray:
     """Columns of the variants at most `window` from one, itself included, ascending."""
     var = study.cohort.modalities[VARIANTS].var
-    contig, pos = var["contig"].astype(str).to_numpy(), var["pos"].to_numpy()
+    contig, pos = var["contig"].to_numpy(), var["pos"].to_numpy()
     return np.flatnonzero((contig == contig[column]) & (np.abs(pos - pos[column]) <= window))
+
+
+def beside(study: Study, one: int, two: int, window: int) -> bool:
+    """Whether two variants are at most `window` from each other."""
+    var = study.cohort.modalities[VARIANTS].var
+    contig, pos = (var[name].iloc[[one, two]].to_list() for name in ("contig", "pos"))
+    return contig[0] == contig[1] and abs(pos[0] - pos[1]) <= window
 
 
 def _channels(study: Study, modality: str, columns: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from scipy import stats
 
 from genodl.cohort.presence import VARIANTS
 from genodl.config import DiscoverConfig
-from genodl.pipeline.factors import Key, factors_of, window_of
+from genodl.pipeline.factors import Key, beside, factors_of
 from genodl.pipeline.interact import COVARIATES, Panel
 from genodl.pipeline.learn import Deep, Linear, Proposal
 from genodl.pipeline.partners import partners
@@ -140,7 +140,8 @@ def _together(study: Study, proposal: Proposal, factors: Any, config: DiscoverCo
     """Whether any two factors are in LD or near each other."""
 
     def close(one: Key, two: Key) -> bool:
-        if one[0] == two[0] == VARIANTS and one[1] in window_of(study, two[1], config.locus_window):
+        variants = one[0] == two[0] == VARIANTS
+        if variants and beside(study, one[1], two[1], config.locus_window):
             return True
         return _r2(factors(one).value, factors(two).value) >= config.locus_r2
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genodl.rank.test import (
-    PROXY_R2,
+    OWN_R2,
     SANDWICH_CARRIERS,
     Fits,
     Tested,
@@ -25,7 +25,7 @@ from genodl.screen.channels import Channels
 from genodl.screen.precision import short_float
 
 WIDTHS = (128, 512)  # markers with a way of their own are padded to one of these
-SHORT_R = float(np.sqrt(PROXY_R2)) - 0.02  # a proxy has at least this |r| in short floats
+SHORT_R = float(np.sqrt(OWN_R2)) - 0.02  # what is put back has at least this |r| in short floats
 
 
 def reach_of(fit: Fits) -> jax.Array:

@@ -10,7 +10,8 @@ import numpy as np
 
 from genodl.screen.channels import Channels
 
-PROXY_R2 = 0.5  # a marker is not tested against its own close proxies
+PROXY_R2 = 0.5  # a marker shares what is attributed to its close proxies
+OWN_R2 = 0.25  # what a model says of features this alike is put back: it may be the marker's own
 SANDWICH_CARRIERS = 1_000.0  # effective carriers at which the sandwich variance has half the say
 LEAST_LEFT = 0.01  # share of a channel that must be left by what is given
 PRODUCT_CARRIERS = 50.0  # effective samples that must carry such a product
@@ -91,7 +92,7 @@ def attributed_covariance(
     since a covariate often foretells the spread of a phenotype.
 
     The residual leaves out what the fold's model, which never saw the sample, says of all other
-    loci, and puts back what it says of the marker and of its close proxies (r2 of `PROXY_R2` and
+    loci, and puts back what it says of the marker and of features like it (r2 of `OWN_R2` and
     above): a tag is neither robbed by its twin nor credited with a neighbouring locus. What is
     `given` is taken out of residual and directions in full.
 
@@ -101,7 +102,7 @@ def attributed_covariance(
     fits : of one phenotype
     contig : int, (markers,), column of `fits.background`; None where there is none to put back
     """
-    near = likeness(channels, fits.proxies) >= PROXY_R2
+    near = likeness(channels, fits.proxies) >= OWN_R2
     near = near.astype(channels.values.dtype)
     residual = fits.residual[:, None] + fits.features @ near.T
     if contig is not None:
