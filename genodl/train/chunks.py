@@ -185,7 +185,7 @@ def _trained(
     if resume is None:
         return finished(job, advance(job, state, config.rounds, **what))
     name, real = f"tasks-{mine.start}-{mine.stop}", mine.stop - mine.start
-    told = jax.tree.map(lambda leaf: leaf[:real], gathered(job[:6]))
+    told = jax.tree.map(lambda leaf: leaf[:real], gathered((*job[:6], job.stop_by)))
     key = fingerprint(told, net=net, config=config, loss=loss)
     state = resume.load(name, key, state)
     with stoppable() as asked:
