@@ -12,7 +12,7 @@ from scipy import integrate, stats
 from genodl.rank import test as attribution
 from genodl.rank.combine import PARTNERS_WEIGHT, WEIGHTS, deviate, log_p_value
 from genodl.rank.fdr import cauchy_combination
-from genodl.rank.test import OWN_R2, Fits, attributed_covariance
+from genodl.rank.test import OWN_R2, PROXY_R2, Fits, attributed_covariance
 from genodl.screen.channels import WINSOR, Channels, covariate_projection, encode
 
 LONG = pytest.mark.long
@@ -129,13 +129,14 @@ def test_a_strong_effect_of_five_carriers_does_not_hide_itself():
 
 @pytest.fixture(scope="module")
 def neighbourhood() -> tuple[np.ndarray, np.ndarray]:
-    """A causal marker, its twin, a neighbour in weak LD and a stranger; and their phenotype."""
+    """A causal marker, its twin, a tag, a neighbour in weak LD, a stranger; their phenotype."""
     rng = np.random.default_rng(5)
     causal, own, stranger = rng.standard_normal((3, 1500))
     twin = np.sqrt(0.9) * causal + np.sqrt(0.1) * rng.standard_normal(1500)
     neighbour = np.sqrt(0.18) * causal + np.sqrt(0.82) * own
-    markers = np.column_stack([causal, twin, neighbour, stranger])
-    return markers, causal + rng.standard_normal(1500)
+    phenotype = causal + rng.standard_normal(1500)
+    tag = np.sqrt(0.4) * causal + np.sqrt(0.6) * rng.standard_normal(1500)
+    return np.column_stack([causal, twin, tag, neighbour, stranger]), phenotype
 
 
 def test_what_a_path_gave_to_a_twin_is_put_back_and_to_a_neighbour_is_not(neighbourhood):
@@ -143,20 +144,20 @@ def test_what_a_path_gave_to_a_twin_is_put_back_and_to_a_neighbour_is_not(neighb
     channels = channels_of(markers)
     x = np.asarray(channels.values[0], float)
     r2 = np.corrcoef(x.T)[0] ** 2
-    assert r2[1] > OWN_R2 > r2[2] > 0.1
+    assert r2[1] > PROXY_R2 > r2[2] > OWN_R2 > r2[3] > 0.1
     learnt = x[:, [0]] * (x[:, 0] @ y / 1500)
     residual = y - y.mean() - learnt[:, 0]
     settings = {"freedom": 1498, "proxies": x[:, [0]]}
     found = assess(channels, fits(residual, features=learnt, **settings))
     alone = assess(channels, fits(y - y.mean(), freedom=1498))
     robbed = assess(channels, fits(residual, freedom=1498))
-    # the causal marker and its twin score as if nothing had been selected
-    assert_allclose(found.z[0, :2], alone.z[0, :2], rtol=1e-3)
-    assert np.abs(robbed.z[0, :2]).max() < 3
+    # the causal marker, its twin and its tag score as if nothing had been selected
+    assert_allclose(found.z[0, :3], alone.z[0, :3], rtol=1e-3)
+    assert np.abs(robbed.z[0, :3]).max() < 3
     # the neighbour is what the stranger is, though alone it looked associated
-    assert alone.z[0, 2] > 10
-    assert_allclose(found.z[0, 2:], robbed.z[0, 2:], atol=1e-3)
-    assert np.abs(found.z[0, 2:]).max() < 3
+    assert alone.z[0, 3] > 10
+    assert_allclose(found.z[0, 3:], robbed.z[0, 3:], atol=1e-3)
+    assert np.abs(found.z[0, 3:]).max() < 3
 
 
 def test_a_network_is_credited_to_its_inputs_and_their_twins_by_r2(neighbourhood):
