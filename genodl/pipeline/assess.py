@@ -183,7 +183,7 @@ def _scores(
     )
     known = np.flatnonzero(study.targets[trial.number].known)
     far = np.flatnonzero((np.abs(z[:, :2]) > LEAST_Z).any((0, 1)))
-    values = np.asarray(channels.values)[:, known[:, None], far]
+    values = np.asarray(channels.values)[..., far][:, known]
     given = np.asarray(trial.fits[0].given)[known]
     spread = np.asarray(trial.fits[0].spread)[known]
     exact = np.full(z.shape, np.nan)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from scipy import sparse as sp
@@ -52,36 +54,53 @@ def given_stronger(
         lead = int(np.where(free, log_p, 0).argmin())
         if not (free[lead] and log_p[lead] < LEAD):
             return table.assign(**columns)
-        free[lead] = False
-        free[near.indices[near.indptr[lead] : near.indptr[lead + 1]]] = False
         here = contig[lead]
         leads.setdefault(here, []).append(lead)
         if here not in pools:  # a marker that is no discovery stays none, and needs no test again
             pools[here] = _pool(study, modality, np.flatnonzero(_open(log_p, free, contig == here)))
-        given = _channels_of(study, modality, leads[here])
-        added = _likeness(pools[here], given[0, :, -1]) * deviate(log_p[[lead]]) ** 2
-        shaded = pools[here].columns[added > SHADOW]
+        pool = pools[here]
+        free[lead] = False
+        free[near.indices[near.indptr[lead] : near.indptr[lead + 1]]] = False
+        given = pool.of(leads[here])
+        added = _likeness(pool, given[0, :, -1]) * deviate(log_p[[lead]]) ** 2
+        shaded = pool.columns[added > SHADOW]
         shaded = shaded[_open(log_p[shaded], free[shaded])]
         if len(shaded):
-            channels = study.channels(modality, shaded, size=_padded(len(shaded)))
-            again = retest(channels, shaded, given)
+            again = retest(pool.padded(shaded), shaded, given)
             for name, column in columns.items():
                 column[shaded] = again[name].to_numpy()
 
 
 class _Pool(NamedTuple):
-    """The markers of a contig that may be discoveries.
+    """The markers of a contig that may be discoveries, its leads among them.
 
     Attributes
     ----------
-    columns : int, (markers,), in the modality
-    values : float32, (places, markers), additive channel
-    power : float32, (markers,), its sum of squares
+    columns : int, (markers,), in the modality, ascending
+    values : float32, (2, places, markers), active, scale : as `Channels` has them
+    power : float32, (markers,), sum of squares of the additive channel
     """
 
     columns: np.ndarray
     values: np.ndarray
+    active: np.ndarray
+    scale: np.ndarray
     power: np.ndarray
+
+    def of(self, columns: Sequence[int]) -> np.ndarray:
+        """Channels of some of them, (2, places, columns)."""
+        return self.values[:, :, np.searchsorted(self.columns, columns)]
+
+    def padded(self, columns: np.ndarray) -> Channels:
+        """Channels of some of them, padded by channels of 0."""
+        at = np.searchsorted(self.columns, columns)
+        more = _padded(len(at)) - len(at)
+
+        def picked(values: np.ndarray) -> jax.Array:
+            widths = [(0, 0)] * (values.ndim - 1) + [(0, more)]
+            return jnp.asarray(np.pad(values[..., at], widths))
+
+        return Channels(picked(self.values), picked(self.active), picked(self.scale))
 
 
 def _open(log_p: np.ndarray, free: np.ndarray, here: np.ndarray | bool = True) -> np.ndarray:
@@ -92,8 +111,8 @@ def _open(log_p: np.ndarray, free: np.ndarray, here: np.ndarray | bool = True) -
 def _pool(study: Study, modality: str, columns: np.ndarray) -> _Pool:
     """The pool of some columns."""
     found = study.channels(modality, columns, size=_padded(len(columns)))
-    values = np.asarray(found.values[0])[:, : len(columns)]
-    return _Pool(columns, values, (values**2).sum(0))
+    values, active, scale = (np.asarray(part)[..., : len(columns)] for part in found)
+    return _Pool(columns, values, active, scale, (values[0] ** 2).sum(0))
 
 
 def orthonormal(columns: np.ndarray) -> np.ndarray:
@@ -107,12 +126,6 @@ def _padded(count: int) -> int:
     return max(128, 1 << (count - 1).bit_length())
 
 
-def _channels_of(study: Study, modality: str, leads: list[int]) -> np.ndarray:
-    """Channels, (2, places, leads)."""
-    found = study.channels(modality, np.array(leads), size=_padded(len(leads)))
-    return np.asarray(found.values)[:, :, : len(leads)]
-
-
 def _likeness(pool: _Pool, lead: np.ndarray) -> np.ndarray:
     """r2 of each column of a pool with the lead, (markers,)."""
-    return (lead @ pool.values) ** 2 / np.maximum(pool.power * (lead**2).sum(), 1e-12)
+    return (lead @ pool.values[0]) ** 2 / np.maximum(pool.power * (lead**2).sum(), 1e-12)

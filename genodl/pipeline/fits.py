@@ -15,7 +15,7 @@ from genodl.pipeline.study import Study
 from genodl.rank.test import Fits
 
 # selected features are padded to one of these, so that few programs are compiled
-WIDTHS = (128, 512, 2048, 8192, 32768)
+WIDTHS = (16, 128, 256, 512, 2048, 8192, 32768)
 
 
 def fits_of(

@@ -24,7 +24,7 @@ from genodl.rank.test import (
 from genodl.screen.channels import Channels
 from genodl.screen.precision import short_float
 
-WIDTHS = (128, 512)  # markers with a way of their own are padded to one of these
+WIDTHS = (32, 128, 512)  # markers with a way of their own are padded to one of these
 SHORT_R = float(np.sqrt(OWN_R2)) - 0.02  # what is put back has at least this |r| in short floats
 
 
