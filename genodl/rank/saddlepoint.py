@@ -17,6 +17,8 @@ POINTS = 801  # nodes of the tabulated cumulant function on each side of zero
 FARTHEST = 40.0  # standard deviations over which it is tabulated
 STEPS = 60  # of the safeguarded Newton iteration, at most
 CLOSE = 1e-7
+FLAT = 0.2  # a draw times its weight, at most, that four cumulants tell all of
+AHEAD = 1.5  # times the level: how far a saddlepoint is foreseen to lie
 
 
 class Law(NamedTuple):
@@ -189,7 +191,9 @@ def _one_tail(x: np.ndarray, law: Law, level: np.ndarray) -> np.ndarray:
     """log P(sum of x e >= level), where the sum has variance 1."""
     # a level beyond what any draw can give is moved to the edge, where the tail is smallest
     level = np.minimum(level, 0.999 * _reachable(x, law))
-    t, k, curvature = _saddlepoints(law.cumulants, law.spacing, np.ascontiguousarray(x.T), level)
+    shape = (law.skewness, law.kurtosis, float(np.abs(law.values).max()))
+    rows = np.ascontiguousarray(x.T)
+    t, k, curvature = _saddlepoints(law.cumulants, law.spacing, shape, rows, level)
     w = np.sqrt(np.maximum(2 * (t * level - k), 1e-12))
     v = t * np.sqrt(np.maximum(curvature, 1e-12))
     # Barndorff-Nielsen's form of the same approximation stays positive
@@ -203,13 +207,27 @@ def _reachable(x: np.ndarray, law: Law) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def _saddlepoints(values, spacing, x, level):
-    """Where the derivative of each row's cumulant function is its level, and two others there."""
+def _saddlepoints(values, spacing, shape, x, level):
+    """Where the derivative of each row's cumulant function is its level, and two others there.
+
+    Samples of so small a weight that the first cumulants tell all, as those of a rare variant that
+    do not carry it, are taken together by them, as long as t is no farther than foreseen.
+
+    Source
+    ------
+    Dey and others 2017 (fastSPA), who take them as normal.
+    """
+    skewness, kurtosis, largest = shape
     found = np.zeros((3, len(x)))
     for row in range(len(x)):
+        reach = AHEAD * level[row]
+        near = np.abs(x[row]) * largest * reach <= FLAT
+        far, flat = x[row][~near], x[row][near]
+        square = flat * flat
+        moments = (square.sum(), skewness * (square * flat).sum(), kurtosis * (square**2).sum())
         low, high = 0.0, FARTHEST / np.abs(x[row]).max()
         t = min(level[row], high / 2)
-        k, slope, curvature = _sums(values, spacing, x[row], t)
+        k, slope, curvature = _sums(values, spacing, far, moments, t)
         for _ in range(STEPS):
             if slope < level[row]:
                 low = t
@@ -219,15 +237,24 @@ def _saddlepoints(values, spacing, x, level):
             if abs(slope - level[row]) < CLOSE or high - low < CLOSE * high:
                 break
             t = step if low < step < high else (low + high) / 2
-            k, slope, curvature = _sums(values, spacing, x[row], t)
+            if t <= reach:
+                k, slope, curvature = _sums(values, spacing, far, moments, t)
+            else:
+                k, slope, curvature = _sums(values, spacing, x[row], (0.0, 0.0, 0.0), t)
         found[0, row], found[1, row], found[2, row] = t, k, curvature
     return found
 
 
 @numba.njit(cache=True, nogil=True)
-def _sums(values, spacing, x, t):
-    """The cumulant function of the sum of x e at t, and its two derivatives."""
-    k, slope, curvature = 0.0, 0.0, 0.0
+def _sums(values, spacing, x, moments, t):
+    """The cumulant function of the sum of x e at t, and its two derivatives.
+
+    Of further samples `moments` are the second, third and fourth cumulant of their sum.
+    """
+    second, third, fourth = moments
+    k = t**2 * (second / 2 + t * (third / 6 + t * fourth / 24))
+    slope = t * (second + t * (third / 2 + t * fourth / 6))
+    curvature = second + t * (third + t * fourth / 2)
     for value in x:
         s = min(max(value * t, -FARTHEST), FARTHEST)
         place = np.arcsinh(s) / spacing + (POINTS - 1)
