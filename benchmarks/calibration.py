@@ -40,6 +40,7 @@ RESAMPLES = 1_000
 SHARED = {"folds": 5, "members": 0, "checks": 0, "pair_markers": 500, "triple_markers": 128}
 BASE, HALF, DEEP = Size(1_000, 4_000, 30), Size(1_000, 4_000, 60), Size(1_000, 14_000, 15)
 SLOW = Size(1_000, 14_000, 3)  # of models that take many times as long
+FEW = 24  # inputs of the networks of those that take longest
 QUICK, QUICK_HALF, QUICK_DEEP = Size(600, 2_000, 10), Size(600, 2_000, 20), Size(700, 5_200, 8)
 
 
@@ -60,11 +61,15 @@ class Setting(NamedTuple):
 
 
 def deep(
-    *models: str, members: int, quick: Size | None = None, full: Size | None = None
+    *models: str,
+    members: int,
+    quick: Size | None = None,
+    full: Size | None = None,
+    **more: Any,
 ) -> Setting:
     """A threshold on odd contigs, and networks."""
     bent = partial(nulls.partial, h2=0.8, causal=4, bent=True)
-    return Setting(partial(bent, models=models, members=members), full or DEEP, quick)
+    return Setting(partial(bent, models=models, members=members, **more), full or DEEP, quick)
 
 
 SETTINGS: dict[str, Setting] = {
@@ -103,9 +108,9 @@ SETTINGS: dict[str, Setting] = {
     "mlp 8 members": deep("mlp", members=8),
     "auto 8 members": deep("auto", members=8),
     "cnn 2 members": deep("cnn", members=2, full=SLOW),
-    "lstm 2 members": deep("lstm", members=2, full=SLOW),
-    "gru 2 members": deep("gru", members=2, full=SLOW),
-    "attention 2 members": deep("attention", members=2, full=SLOW),
+    "lstm 2 members": deep("lstm", members=2, full=SLOW, network_inputs=FEW),
+    "gru 2 members": deep("gru", members=2, full=SLOW, network_inputs=FEW),
+    "attention 2 members": deep("attention", members=2, full=SLOW, network_inputs=FEW),
     "fusion 2 members": Setting(
         partial(nulls.expression, variants_too=True, models=("fusion",), members=2),
         Size(1_000, 2_000, 30),
