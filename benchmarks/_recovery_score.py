@@ -94,21 +94,28 @@ def average_precision(said: Claims, *, duplicates_false: bool = False) -> float:
     return float((precision * new).sum() / said.causes)
 
 
-def discoveries(said: Claims, selected: int) -> dict[str, Any]:
+def discoveries(said: Claims, selected: int, weak: np.ndarray | None = None) -> dict[str, Any]:
     """Power and false discovery proportion of the first loci of a ranking.
+
+    Parameters
+    ----------
+    weak : bool, (loci,), led by a marker in weak LD with a cause that is not typed
 
     Returns
     -------
-    selected, power, fdp (duplicates left out), fdp_strict (duplicates false)
+    selected, power, fdp (duplicates left out), fdp_strict (duplicates false), fdp_unlinked (false
+    loci that are weak are left out too)
     """
     new, duplicate = said.new[:selected], said.duplicate[:selected]
     true, again = int((new > 0).sum()), int(duplicate.sum())
     false = selected - true - again
+    linked = 0 if weak is None else int((weak[:selected] & (new == 0) & ~duplicate).sum())
     return {
         "selected": selected,
         "power": float(new.sum() / max(said.causes, 1)),
         "fdp": false / max(false + true, 1),
         "fdp_strict": (false + again) / max(selected, 1),
+        "fdp_unlinked": (false - linked) / max(false - linked + true, 1),
     }
 
 

@@ -12,7 +12,8 @@ from _record import at_least, at_most
 from scipy import stats
 
 MEASURES = (
-    *("ap", "ap_strict", "prediction", "power", "fdp", "fdp_strict", "seconds", "cpu_seconds"),
+    *("ap", "ap_strict", "prediction", "power", "fdp", "fdp_strict"),
+    *("fdp_unlinked", "seconds", "cpu_seconds"),
     *(f"{kind}_{what}" for kind in ("credible", "attributed") for what in ("covered", "size")),
 )
 PLACE = ["regime", "h2", "variants"]
@@ -51,7 +52,8 @@ def recorded(cells: Sequence[dict[str, Any]], path: Path) -> list[dict[str, Any]
         and contender; one that was skipped leaves what is there
     path : of a TSV, made where it is absent
     """
-    known = pd.read_csv(path, sep="\t") if path.exists() else pd.DataFrame(columns=CELL)
+    known = pd.read_csv(path, sep="\t") if path.exists() else pd.DataFrame()
+    known = known.reindex(columns=CELL)
     ran = pd.DataFrame([c for c in cells if c.get("ap") is not None]).reindex(columns=CELL)
     # what is about to be written is all that is read
     kinds = dict.fromkeys(MEASURES, float) | {"h2": float, "variants": int, "replicate": int}

@@ -16,6 +16,7 @@ from genodl.cohort.structure import ld_neighbours
 
 FOLDS, FOLD_SEED = 10, 0  # those of genodl's defaults
 R2, WINDOW = 0.1, 3_000_000  # of a locus
+WEAK_R2 = 0.02  # with an untyped cause: forty times what two unlinked variants of 2,000 people have
 COVARIATE_SHARE = 0.15  # variance that age and sex add, the rest being 1
 CENSORED = 0.6
 
@@ -48,6 +49,7 @@ class Trial(NamedTuple):
     near : csr, (variants, variants), r2 of variants in LD
     causes : what is to be found
     signal : float, (samples,), the planted signal scaled to the phenotype
+    weak : markers in weak LD with a cause that is not typed
     """
 
     variants: Variants
@@ -59,6 +61,7 @@ class Trial(NamedTuple):
     near: scipy.sparse.csr_matrix
     causes: tuple[Cause, ...]
     signal: np.ndarray
+    weak: np.ndarray = np.zeros(0, int)
 
     @property
     def names(self) -> np.ndarray:
@@ -91,6 +94,7 @@ def trial(name: str, draw: Draw, *, h2: float, replicate: int, k: int = FOLDS) -
         near=near,
         causes=_causes(regime, draw, variants, near, planted),
         signal=scaled,
+        weak=_weak(variants, draw, planted) if regime.source == "hidden" else np.zeros(0, int),
     )
 
 
@@ -163,11 +167,17 @@ def _causes(
     return tuple(causes)
 
 
-def _tags(variants: Variants, hidden: Variants, one: int) -> np.ndarray:
+def _weak(variants: Variants, draw: Draw, planted: Planted) -> np.ndarray:
+    """Variants read that are in weak LD with a cause that is not."""
+    tags = [_tags(variants, draw.hidden, one, r2=WEAK_R2) for one in planted.variants]
+    return np.unique(np.concatenate(tags))
+
+
+def _tags(variants: Variants, hidden: Variants, one: int, *, r2: float = R2) -> np.ndarray:
     """Variants read that are in LD with one that is not."""
     close = (variants.contig == hidden.contig[one]) & (
         np.abs(variants.pos - hidden.pos[one]) <= WINDOW
     )
     here = np.flatnonzero(close)
     product = standardised(variants.dosage[:, here]).T @ standardised(hidden.dosage[:, one])
-    return here[(product / len(variants.dosage)) ** 2 >= R2]
+    return here[(product / len(variants.dosage)) ** 2 >= r2]

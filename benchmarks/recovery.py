@@ -19,6 +19,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from _cohorts import LENGTHS, SAMPLES, draw
 from _contender import Absent, Answer
 from _ours import ABLATIONS, FDR, genodl
@@ -115,7 +116,8 @@ def scored(answer: Answer, given: Trial) -> dict[str, Any]:
         "settings": dict(answer.settings),
     }
     if answer.selected is not None:
-        found |= discoveries(claims(answer.selected, given.causes), len(answer.selected))
+        weak = np.isin([one.lead for one in answer.selected], given.weak)
+        found |= discoveries(claims(answer.selected, given.causes), len(answer.selected), weak)
         found |= _covered(answer, given)
     elif answer.p_value is not None:
         found |= discoveries(said, selected_by_p(ranked, answer.p_value, fdr=FDR))

@@ -174,8 +174,11 @@ def test_a_locus_that_sees_claimed_causes_alone_counts_neither_way_or_as_false()
     assert score.average_precision(said) == 1
     assert score.average_precision(said, duplicates_false=True) == pytest.approx((1 + 2 / 4) / 2)
     found = score.discoveries(said, 5)
-    assert found == {"selected": 5, "power": 1.0, "fdp": 1 / 3, "fdp_strict": 3 / 5}
-    assert score.discoveries(said, 0) == {"selected": 0, "power": 0, "fdp": 0, "fdp_strict": 0}
+    shares = {"fdp": 1 / 3, "fdp_strict": 3 / 5, "fdp_unlinked": 1 / 3}
+    assert found == {"selected": 5, "power": 1.0, **shares}
+    assert score.discoveries(said, 0) == {"selected": 0, "power": 0} | dict.fromkeys(shares, 0)
+    weak = np.ones(5, bool)  # what is weak leaves no false one, and takes no true one away
+    assert score.discoveries(said, 5, weak) == found | {"fdp_unlinked": 0}
 
 
 def test_a_marker_in_ld_of_a_cause_hits_as_a_lead_and_not_as_a_member():
