@@ -18,11 +18,15 @@ from genodl.models.network import Network, activity_size, initial_params
 from genodl.train.draw import minibatches
 from genodl.train.fit import Fit, Job, advance, begin, finished
 from genodl.train.loss import LOSSES
-from genodl.train.progress import TrainConfig
+from genodl.train.progress import Progress, TrainConfig
 from genodl.train.resume import STOPPED, Resume, fingerprint, gathered, stoppable
 
 SPLIT, ORDER, INIT = range(3)  # streams of random numbers that one seed gives
 WORTH_A_COPY = 0.5  # share of the rows that are copied to be predicted apart
+LOOK = 5  # rounds after which it is seen which tasks still learn
+NARROWER = (2, 8)  # a chunk goes on as this part of it once no more tasks learn
+WORTH_A_PROGRAM = 1 << 22  # values of a chunk's rows; of fewer a smaller program does not pay
+SHARED = ("order", "key")  # what a job holds of all tasks
 
 
 class Task(NamedTuple):
@@ -183,7 +187,11 @@ def _trained(
     what: dict[str, Any] = {"net": net, "config": config, "loss": loss}
     state = begin(job, **what)
     if resume is None:
-        return finished(job, advance(job, state, config.rounds, **what))
+        # before the first look nobody stops; many devices keep their tasks to the end
+        first = config.warmup + config.patience if jax.device_count() == 1 else config.rounds
+        for until in (*range(first, config.rounds, LOOK), config.rounds):
+            state = _onward(job, state, until, **what)
+        return finished(job, state)
     name, real = f"tasks-{mine.start}-{mine.stop}", mine.stop - mine.start
     told = jax.tree.map(lambda leaf: leaf[:real], gathered((*job[:6], job.stop_by)))
     key = fingerprint(told, net=net, config=config, loss=loss)
@@ -191,11 +199,39 @@ def _trained(
     with stoppable() as asked:
         while bool(state.active.any()) and int(state.rounds) < config.rounds:
             until = min(int(state.rounds) + resume.every, config.rounds)
-            state = advance(job, state, until, **what)
+            state = _onward(job, state, until, **what)
             resume.save(name, key, state, tasks=real)
             if asked.is_set():
                 raise SystemExit(STOPPED)
     return finished(job, state)
+
+
+def _onward(job: Job, state: Progress, until: int, **what: Any) -> Progress:
+    """All tasks advanced to a round; where few still learn, as a smaller program of those."""
+    tasks = len(job.x)
+    if jax.device_count() > 1 or job.x.size < WORTH_A_PROGRAM:
+        return advance(job, state, until, **what)
+    learning = np.flatnonzero(np.asarray(state.active).any(axis=1))
+    sizes = [-(-tasks // part) for part in NARROWER]
+    size = min((s for s in sizes if s >= len(learning)), default=tasks)
+    if size == tasks or not len(learning):
+        return advance(job, state, until, **what)
+    at = np.resize(learning, size)  # a task that is there twice fills the program up
+    own = {name: part for name, part in job._asdict().items() if name not in SHARED}
+    few, ahead = _taken((own, state), at)
+    return _put(state, advance(job._replace(**few), ahead, until, **what), at)
+
+
+@jax.jit
+def _taken(tree: Any, at: jax.Array) -> Any:
+    """Some tasks of arrays whose leading axis is one of tasks."""
+    return jax.tree.map(lambda leaf: leaf[at] if leaf.ndim else leaf, tree)
+
+
+@jax.jit
+def _put(whole: Any, some: Any, at: jax.Array) -> Any:
+    """The arrays with some tasks put in their places."""
+    return jax.tree.map(lambda a, b: a.at[at].set(b) if a.ndim else b, whole, some)
 
 
 def _chunk(shape: tuple[int, ...], *, members: int, activity: int, config: TrainConfig) -> int:

@@ -120,6 +120,30 @@ def test_rows_that_no_member_stops_by_need_no_prediction(small, monkeypatch):
     assert_allclose(predict(few, small[0]), predict(every, small[0]), rtol=1e-4, atol=1e-5)
 
 
+def test_tasks_that_still_learn_go_on_alone(monkeypatch):
+    rng = np.random.default_rng(84)
+    x = rng.standard_normal((4, 120, 3)).astype(np.float32)
+    y = rng.standard_normal((4, 120)).astype(np.float32)
+    y[2] = 3 * x[2, :, 0] + 0.1 * y[2]
+    config = TrainConfig(rounds=24, warmup=1, patience=2, learning_rate=0.02)
+    advance, sizes = chunks.advance, []
+
+    def seen(job, *state, **what):
+        sizes.append(len(job.x))
+        return advance(job, *state, **what)
+
+    monkeypatch.setattr(chunks, "advance", seen)
+    given = {"members": 2, "seed": 3, "config": config}
+    whole = fit_ensemble("mlp", {"hidden": (4,)}, x, y, np.ones_like(y), **given)
+    assert {*sizes} == {4}
+    monkeypatch.setattr(chunks, "WORTH_A_PROGRAM", 0)
+    few = fit_ensemble("mlp", {"hidden": (4,)}, x, y, np.ones_like(y), **given)
+    assert sizes[-1] == 1
+    assert_allclose(few.out_of_bag, whole.out_of_bag, rtol=1e-5, atol=1e-6)
+    assert_allclose(few.losses, whole.losses, rtol=1e-5)
+    assert_allclose(predict(few, x), predict(whole, x), rtol=1e-5, atol=1e-6)
+
+
 def test_a_shape_compiles_once(small, monkeypatch):
     traced = []
 
