@@ -17,7 +17,7 @@ AT_ONCE = 8  # first factors of a cube that share a matrix product
 LOOKED_AT = 64  # products of one column of a cube whose variance is worked out
 OF_A_SLICE = 16  # products that it passes on at most
 RUN = 64  # neighbouring products of which the best is looked at first
-BLOCK = 2048  # columns looked at at once
+BLOCK = 512  # columns looked at at once, few enough for their squares to stay in a cache
 CLIP = 3.0  # standard deviations beyond which a response says nothing more of its spread
 
 
@@ -45,10 +45,11 @@ def stand_out(panel: np.ndarray, response: np.ndarray, most: int) -> np.ndarray:
     mean, spread = jnp.asarray(response), jnp.asarray(_spread(response, used))
     parts = []
     for start in range(0, panel.shape[1], BLOCK):
-        part = panel[:, start : start + BLOCK]
-        block = np.pad(part, ((0, 0), (0, -part.shape[1] % 128)))
+        # a column is contiguous, see `shortlist_triples`
+        part = panel[:, start : start + BLOCK].T
+        block = np.pad(part, ((0, -len(part) % 128), (0, 0)))
         strength = _strength(jnp.asarray(block), mean, spread)
-        parts.append(np.asarray(strength, float)[: part.shape[1]])
+        parts.append(np.asarray(strength, float)[: len(part)])
     return np.sort(np.argsort(-np.concatenate(parts), kind="stable")[:most])
 
 
@@ -102,23 +103,31 @@ def _spread(response: np.ndarray, used: np.ndarray) -> np.ndarray:
 
 @jax.jit
 def _strength(panel: jax.Array, mean: jax.Array, spread: jax.Array) -> jax.Array:
-    """Sum of the squared z of each column with mean and spread, and of its square with spread."""
+    """Sum of the squared z of each column with mean and spread, and of its square with spread.
+
+    All of it follows from the sums of four powers of a column, and of two with the responses.
+
+    Parameters
+    ----------
+    panel : float32, (columns, places)
+    mean, spread : float32, (places,), the sum of each is 0
+    """
     used = (mean != 0).astype(panel.dtype)
-    samples = used.sum()
+    samples, square = used.sum(), panel * panel
+    one, on_mean, on_spread = (panel @ jnp.stack([used, mean, spread], axis=1)).T
+    two, square_on_spread = (square @ jnp.stack([used, spread], axis=1)).T
+    three, four = (square * panel) @ used, (square * square) @ used
+    first = two - one**2 / samples
+    slope = (three - one * two / samples) / jnp.maximum(first, 1e-12)
+    bent = four - two**2 / samples - slope**2 * first
 
-    def centred(x: jax.Array) -> jax.Array:
-        return (x - used @ x / samples) * used[:, None]
-
-    def squared(x: jax.Array, y: jax.Array) -> jax.Array:
-        power = (x**2).sum(0)
-        z2 = (y @ x) ** 2 * samples / jnp.maximum(power * (y**2).sum(), 1e-30)
+    def squared(covariance: jax.Array, power: jax.Array, y: jax.Array) -> jax.Array:
+        z2 = covariance**2 * samples / jnp.maximum(power * (y**2).sum(), 1e-30)
         # a 0/1 marker's square says nothing beyond the marker
         return jnp.where(power > 1e-3 * samples, z2, 0)
 
-    first, square = centred(panel), centred(panel**2)
-    slope = (first * square).sum(0) / jnp.maximum((first**2).sum(0), 1e-12)
-    bent = square - slope * first
-    return squared(first, mean) + squared(first, spread) + squared(bent, spread)
+    straight = squared(on_mean, first, mean) + squared(on_spread, first, spread)
+    return straight + squared(square_on_spread - slope * on_spread, bent, spread)
 
 
 @jax.jit
