@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
 from genodl.cohort.presence import VARIANTS
 from genodl.pipeline.learn import Linear
@@ -76,8 +77,7 @@ def contigs(study: Study, modality: str) -> np.ndarray:
     markers = study.cohort.modalities[modality]
     if modality != VARIANTS:
         return np.zeros(markers.n_vars, np.int32)
-    names = markers.var["contig"].to_numpy().astype(str)
-    return np.unique(names, return_inverse=True)[1].astype(np.int32)
+    return pd.factorize(markers.var["contig"].astype(str), sort=True)[0].astype(np.int32)
 
 
 def put_back(study: Study, linear: Linear, features: np.ndarray, contig: np.ndarray) -> np.ndarray:

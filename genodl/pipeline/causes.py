@@ -91,6 +91,7 @@ def with_credible(
         here = worth[worth["modality"] == mine.modality]
         column = study.cohort.modalities[mine.modality].var_names.astype(str).get_indexer
         leads = column(here["lead_marker"])
+        shadows = _channels(study, mine.modality, leads)
         learnt = {
             n: _learnt(study, mine, own[mine.modality][n], n, deeps[n], among, partners)
             for n in (family if len(here) else ())
@@ -99,7 +100,10 @@ def with_credible(
             at = rows[mine.modality, locus]
             number = _strongest(study, family, markers.iloc[at[0]])
             place = column(markers["marker"].iloc[at])
-            share, chance = _shares(study, mine.modality, learnt[number], place, lead, leads, among)
+            others = shadows[:, :, _beside(study, mine.modality, lead, leads)]
+            share, chance = _shares(
+                study, mine.modality, learnt[number], place, lead, others, among
+            )
             markers.iloc[at, -2], markers.iloc[at, -1] = share, chance
             chosen = markers["marker"].to_numpy()[at[credible_set(chance)]]
             sets[index] = (";".join(chosen), len(chosen), len(credible_set(share)))
@@ -153,21 +157,21 @@ def _shares(
     learnt: _Learnt,
     place: np.ndarray,
     lead: int,
-    leads: np.ndarray,
+    others: np.ndarray,
     among: Kin,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Share of the attributed covariance, and probability to be the cause, of a locus's markers.
 
     Parameters
     ----------
-    place, lead, leads : columns of the locus's markers, of its lead, and of all loci's leads
+    place, lead : columns of the locus's markers, and of its lead
+    others : float32, (2, places, leads), channels of the contig's other leads
     """
     if len(place) == 1:
         return np.ones(1), np.ones(1)
     contig, known = contigs(study, modality), learnt.known[:, None]
-    others = leads[(contig[leads] == contig[lead]) & (leads != lead)]
-    given = np.concatenate(list(_channels(study, modality, others) * known), axis=1)
-    given = orthonormal(given) if len(others) else given
+    given = np.concatenate(list(others * known), axis=1)
+    given = orthonormal(given) if given.shape[1] else given
     whole = _channels(study, modality, place) * known
     residual = learnt.residual + learnt.terms[:, np.isin(learnt.column, place)].sum(1)
     residual = residual + learnt.background[:, contig[lead]]
@@ -185,6 +189,12 @@ def _shares(
     widened = _widened(whole[:, :, place == lead], learnt.kin[:, contig[lead]], among)
     chance = posterior(found.explained, samples=max(freedom / widened, 1.0))
     return attributed_share(found.covariance), chance
+
+
+def _beside(study: Study, modality: str, lead: int, leads: np.ndarray) -> np.ndarray:
+    """Which of some leads are others of the same contig, bool (leads,)."""
+    contig = contigs(study, modality)
+    return (contig[leads] == contig[lead]) & (leads != lead)
 
 
 def _near(columns: np.ndarray, inputs: np.ndarray) -> np.ndarray:

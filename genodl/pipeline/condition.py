@@ -122,8 +122,8 @@ def orthonormal(columns: np.ndarray) -> np.ndarray:
 
 
 def _padded(count: int) -> int:
-    """A power of two, so that few programs are compiled."""
-    return max(128, 1 << (count - 1).bit_length())
+    """A power of two, or a multiple of 512, so that few programs are compiled."""
+    return max(128, min(1 << (count - 1).bit_length(), -(-count // 512) * 512))
 
 
 def _likeness(pool: _Pool, lead: np.ndarray) -> np.ndarray:
