@@ -78,7 +78,8 @@ def shortlist(
 def _tile(panel: np.ndarray, start: int, size: int) -> np.ndarray:
     """So many columns, (columns, places), those beyond the last 0."""
     tile = np.asarray(panel[:, start : start + size].T, np.float32)
-    return np.pad(tile, ((0, size - len(tile)), (0, 0)))
+    # padding copies even where nothing is missing
+    return tile if len(tile) == size else np.pad(tile, ((0, size - len(tile)), (0, 0)))
 
 
 @partial(jax.jit, static_argnames=("folds",))
