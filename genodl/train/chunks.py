@@ -248,8 +248,8 @@ def _chunk(shape: tuple[int, ...], *, members: int, activity: int, config: Train
 def _placed(arrays: Any, axis: str | None = None) -> Any:
     """The arrays on all devices, the leading axis spread over them where it is one of tasks."""
     devices = np.array(jax.devices())
-    if len(devices) == 1:
-        return arrays
+    if len(devices) == 1:  # several programs read them; on the host none needs a copy
+        return arrays if devices[0].platform == "cpu" else jax.device_put(arrays, devices[0])
     spread = NamedSharding(Mesh(devices, ("tasks",)), PartitionSpec(axis))
 
     def place(leaf: Any) -> jax.Array:
