@@ -25,7 +25,7 @@ SPLIT, ORDER, INIT = range(3)  # streams of random numbers that one seed gives
 WORTH_A_COPY = 0.5  # share of the rows that are copied to be predicted apart
 LOOK = 5  # rounds after which it is seen which tasks still learn
 NARROWER = (2, 8)  # a chunk goes on as this part of it once no more tasks learn
-WORTH_A_PROGRAM = 1 << 22  # values of a chunk's rows; of fewer a smaller program does not pay
+WORTH_A_PROGRAM = 1 << 23  # values of a chunk's rows; of fewer a smaller program does not pay
 SHARED = ("order", "key")  # what a job holds of all tasks
 
 
