@@ -1,8 +1,9 @@
 """How fast an ensemble trains beside a loop over its members in torch, and how that grows.
 
 32 MLPs (2,000 inputs, layers of 32 and 8 units) on 2,500 samples, minibatches of 512, AdamW, 200
-steps. genodl also predicts all samples after every fifth step, to stop early, which is counted;
-the loop in torch only trains. Each contender is a process of its own, and imports are left out.
+steps. After every fifth step genodl also predicts what each network holds out, a fifth of the
+samples, to stop early, which is counted; the loop in torch only trains. Each contender is a process
+of its own, and imports are left out.
 
     python benchmarks/train.py [--quick]
 """

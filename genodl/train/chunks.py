@@ -23,6 +23,7 @@ from genodl.train.resume import STOPPED, Resume, fingerprint, gathered, stoppabl
 
 SPLIT, ORDER, INIT = range(3)  # streams of random numbers that one seed gives
 WORTH_A_COPY = 0.5  # share of the rows that are copied to be predicted apart
+OF_MEMORY = 0.25  # what the copies of a task's members, each of rows of its own, may take of it
 LOOK = 5  # rounds after which it is seen which tasks still learn
 NARROWER = (2, 8)  # a chunk goes on as this part of it once no more tasks learn
 WORTH_A_PROGRAM = 1 << 23  # values of a chunk's rows; of fewer a smaller program does not pay
@@ -59,8 +60,12 @@ def in_chunks(
     factors = np.repeat(np.array(config.tried, np.float32), given, axis=0)
     members = len(factors)
     tasks = tasks._replace(held=np.tile(tasks.held, (1, len(config.tried), 1)))
-    size = _chunk(tasks.x.shape, members=members, activity=activity_size(net), config=config)
-    stop_by = None if LOSSES[loss].level_free else _stop_by(tasks.held)
+    spare = OF_MEMORY * config.memory / (4 * tasks.x.shape[2])
+    stop_by = None if LOSSES[loss].level_free else _stop_by(tasks.held, int(spare))
+    copied = 0 if stop_by is None else int(np.prod(stop_by.shape[1:]))
+    size = _chunk(
+        tasks.x.shape, copied=copied, members=members, activity=activity_size(net), config=config
+    )
     order = minibatches(
         samples,
         rounds=config.rounds,
@@ -97,21 +102,23 @@ def in_chunks(
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *found)
 
 
-def _stop_by(held: np.ndarray) -> np.ndarray | None:
+def _stop_by(held: np.ndarray, spare: int) -> np.ndarray | None:
     """The rows that some member of each task holds out, then the number of samples.
 
-    int32, (tasks, rows); None where they are so many that a copy of them saves too little.
+    int32, (tasks, rows). Where they are so many that a copy of them saves too little, those of each
+    member, (tasks, members, rows), if together they are at most `spare`, else None.
     """
-    tasks, _, samples = held.shape
+    samples = held.shape[2]
     some: np.ndarray = np.any(held > 0, axis=1)
-    most = int(some.sum(axis=1).max())
-    if most > samples * WORTH_A_COPY:
-        return None
-    rows = np.full((tasks, max(most, 1)), samples, np.int32)
-    for row, each in zip(rows, some, strict=True):
-        mine = np.flatnonzero(each)
-        row[: len(mine)] = mine
-    return rows
+    if some.sum(axis=1).max() > samples * WORTH_A_COPY:
+        some = held > 0
+        most = int(some.sum(axis=2).max())
+        if most > samples * WORTH_A_COPY or most * held.shape[1] > spare:
+            return None
+    most = max(int(some.sum(axis=-1).max()), 1)
+    # rows that are held out come first, each in its order
+    order = np.argsort(~some, axis=-1, kind="stable")[..., :most]
+    return np.where(np.take_along_axis(some, order, axis=-1), order, samples).astype(np.int32)
 
 
 def _chosen(fits: dict[str, Any], held: np.ndarray, tried: int) -> dict[str, Any]:
@@ -234,11 +241,14 @@ def _put(whole: Any, some: Any, at: jax.Array) -> Any:
     return jax.tree.map(lambda a, b: a.at[at].set(b) if a.ndim else b, whole, some)
 
 
-def _chunk(shape: tuple[int, ...], *, members: int, activity: int, config: TrainConfig) -> int:
+def _chunk(
+    shape: tuple[int, ...], *, copied: int, members: int, activity: int, config: TrainConfig
+) -> int:
     """Tasks trained at once: within the budget, even chunks, a multiple of the devices."""
     tasks, samples, inputs = shape
-    # Rows and their minibatch copy, then what a row and member keeps for the gradient.
-    each = 4 * samples * (3 * inputs + activity * members)
+    # Rows, their minibatch copy and those that members stop by, then what a row and member keeps
+    # for the gradient.
+    each = 4 * (samples * (2 * inputs + activity * members) + copied * inputs)
     devices = jax.device_count()
     most = max(1, config.memory // each // devices) * devices
     chunks = -(-tasks // most)

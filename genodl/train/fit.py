@@ -58,8 +58,9 @@ class Job(NamedTuple):
     factors : float32, (tasks, members, 2), of the learning rate and of the sparsity
     order : int32, (rounds, steps, batch), the rows of each minibatch
     key : uint32, data of the JAX key of the dropout
-    stop_by : int32, (tasks, rows), those that some member of the task holds out, then the number of
-        samples; None where every row is predicted after a round
+    stop_by : int32, the rows that are predicted after a round, then the number of samples: those
+        that some member of the task holds out, (tasks, rows), or that each does, (tasks, members,
+        rows); None where every row is predicted
     """
 
     x: jax.Array
@@ -141,8 +142,10 @@ def finished(job: Job, state: Progress) -> Fit:
     """What the training has come to."""
     out_of_bag = state.out_of_bag
     if job.stop_by is not None:
-        nothing = jnp.zeros((*out_of_bag.shape[1:2], job.x.shape[1], *out_of_bag.shape[3:]))
-        laid = jax.vmap(lambda found, rows: nothing.at[:, rows].set(found, mode="drop"))
+        nothing = jnp.zeros((job.x.shape[1], *out_of_bag.shape[3:]))
+        laid = _by_member(
+            lambda found, rows: nothing.at[rows].set(found, mode="drop"), own=job.stop_by.ndim > 2
+        )
         out_of_bag = laid(out_of_bag, job.stop_by)
     return Fit(
         params=state.best,
@@ -156,17 +159,29 @@ def finished(job: Job, state: Progress) -> Fit:
 
 
 def _stopping(job: Job) -> Job:
-    """The job with the rows alone that its members stop by."""
+    """The job with the rows alone that its members stop by.
+
+    Where each has rows of its own, x, y and weight are (tasks, members, rows, ...).
+    """
     if job.stop_by is None:
         return job
+    own = job.stop_by.ndim > 2
 
     def taken(values: jax.Array, rows: jax.Array) -> jax.Array:
         return values.at[rows].get(mode="fill", fill_value=0)
 
-    own = jax.vmap(taken)
-    held = jax.vmap(jax.vmap(taken, in_axes=(0, None)))(job.held, job.stop_by)
-    x, y, weight = (own(values, job.stop_by) for values in (job.x, job.y, job.weight))
+    def of_task(values: jax.Array, rows: jax.Array) -> jax.Array:
+        return jax.vmap(taken, in_axes=(None, 0))(values, rows) if own else taken(values, rows)
+
+    held = _by_member(taken, own=own)(job.held, job.stop_by)
+    each = jax.vmap(of_task)
+    x, y, weight = (each(values, job.stop_by) for values in (job.x, job.y, job.weight))
     return job._replace(x=x, y=y, weight=weight, held=held)
+
+
+def _has_own(stopping: Job) -> bool:
+    """Whether each member has rows of its own."""
+    return stopping.x.ndim > 3
 
 
 def _everywhere(job: Job, net: Network, loss: str) -> Callable[[Params], jax.Array]:
@@ -175,7 +190,7 @@ def _everywhere(job: Job, net: Network, loss: str) -> Callable[[Params], jax.Arr
     Where the loss leaves their level open, the mean of the weighted rows is 0, so that rows that
     members predict in turn can be compared.
     """
-    predict = _over_members(lambda params, rows: apply(net, params, rows))
+    predict = _by_member(lambda params, rows: apply(net, params, rows), own=_has_own(job))
 
     def everywhere(params: Params) -> jax.Array:
         found = predict(params, job.x)
@@ -188,9 +203,9 @@ def _everywhere(job: Job, net: Network, loss: str) -> Callable[[Params], jax.Arr
     return everywhere
 
 
-def _over_members(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function of (params, rows) over tasks, and over members that share the rows."""
-    return jax.vmap(jax.vmap(function, in_axes=(0, None)), in_axes=(0, 0))
+def _by_member(function: Callable[..., Any], *, own: bool) -> Callable[..., Any]:
+    """The function of (what a member has, rows) over tasks and members, that may share the rows."""
+    return jax.vmap(jax.vmap(function, in_axes=(0, 0 if own else None)))
 
 
 def _optimiser(config: TrainConfig) -> optax.GradientTransformation:
@@ -206,10 +221,10 @@ def _optimiser(config: TrainConfig) -> optax.GradientTransformation:
 
 def _validation(job: Job, loss: str) -> Callable[[jax.Array], jax.Array]:
     """Validation losses of predictions, (tasks, members, 3): both halves, the first, the second."""
-    held = jnp.stack([job.held > 0, job.held == 1, job.held == 2], axis=2)
-    halves = held * job.weight[:, None, None]
+    held, own = jnp.stack([job.held > 0, job.held == 1, job.held == 2], axis=2), _has_own(job)
+    halves = held * (job.weight[:, :, None] if own else job.weight[:, None, None])
     over = jax.vmap(LOSSES[loss].each, in_axes=(None, None, 0))  # the parts of a split
-    over = jax.vmap(jax.vmap(over, in_axes=(0, None, 0)))
+    over = jax.vmap(jax.vmap(over, in_axes=(0, 0 if own else None, 0)))
 
     def losses(prediction: jax.Array) -> jax.Array:
         return weighted_mean(over(prediction + job.offset[:, None, None], job.y, halves), halves)

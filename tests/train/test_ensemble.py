@@ -120,6 +120,17 @@ def test_rows_that_no_member_stops_by_need_no_prediction(small, monkeypatch):
     assert_allclose(predict(few, small[0]), predict(every, small[0]), rtol=1e-4, atol=1e-5)
 
 
+def test_each_member_need_predict_only_what_it_holds_out(small, monkeypatch):
+    given = {"members": 5, "seed": 1, "config": SHORT}
+    own = fit_ensemble("mlp", {"hidden": (4,)}, *small, **given)
+    monkeypatch.setattr(chunks, "OF_MEMORY", 0.0)  # so that all rows are predicted
+    every = fit_ensemble("mlp", {"hidden": (4,)}, *small, **given)
+    assert_array_equal(np.isfinite(own.out_of_bag), small[2] > 0)
+    assert_allclose(own.out_of_bag, every.out_of_bag, rtol=1e-4, atol=1e-5)
+    assert_allclose(own.losses, every.losses, rtol=1e-4, atol=1e-5)
+    assert_allclose(predict(own, small[0]), predict(every, small[0]), rtol=1e-4, atol=1e-5)
+
+
 def test_tasks_that_still_learn_go_on_alone(monkeypatch):
     rng = np.random.default_rng(84)
     x = rng.standard_normal((4, 120, 3)).astype(np.float32)
