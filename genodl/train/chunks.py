@@ -248,7 +248,7 @@ def _chunk(
     tasks, samples, inputs = shape
     # Rows, their minibatch copy and those that members stop by, then what a row and member keeps
     # for the gradient.
-    each = 4 * (samples * (2 * inputs + activity * members) + copied * inputs)
+    each = 4 * (samples * (3 * inputs + activity * members) + copied * inputs)
     devices = jax.device_count()
     most = max(1, config.memory // each // devices) * devices
     chunks = -(-tasks // most)
