@@ -63,12 +63,11 @@ class Screens:
         tested = self.markers[self.markers["phenotype"] == phenotype]
         values, names = {}, {}
         for modality, table in self.cohort.modalities.items():
-            here = tested.loc[tested["modality"] == modality, "marker"]
-            names[modality] = [name for name in table.var_names if name in set(here)]
-            x = np.asarray(table[:, names[modality]].X, float)[rows]
+            table = table[:, table.var_names.isin(tested["marker"][tested["modality"] == modality])]
+            x = np.asarray(table.X, float)[rows]
             x = np.where(np.isnan(x), np.nanmean(x, axis=0), x).astype(np.float32)
-            values[modality] = x[:, x.std(axis=0) > 0]
-            names[modality] = list(np.array(names[modality])[x.std(axis=0) > 0])
+            varies = x.std(axis=0) > 0
+            values[modality], names[modality] = x[:, varies], list(table.var_names[varies])
         count = len(names["alterations"])
         nowhere = np.zeros(count, np.int64)
         samples = self.cohort.samples.iloc[rows][list(self.covariates)]

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Timer
 from typing import Any, NamedTuple
@@ -94,6 +95,15 @@ def table(path: Path) -> pd.DataFrame:
     """A result table; names stay text and blanks stay blank."""
     kept = dict.fromkeys(NAMES, str)
     return pd.read_csv(path, sep="\t", dtype=kept, keep_default_na=False, na_values=[""])
+
+
+def kept(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What an earlier run left in a JSON file, else made now and left there whole."""
+    if not path.exists():
+        beside = path.with_suffix(".part")
+        beside.write_text(json.dumps(make()), encoding="utf-8")
+        os.replace(beside, path)
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def at_least(found: float, least: float) -> dict[str, Any]:

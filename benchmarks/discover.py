@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from _record import ROOT, Run, at_most, commit, genodl, options, show, weighed
+from _record import ROOT, Run, at_most, commit, genodl, kept, options, show, weighed
 from _speed_cohort import write_cohort
 
 SIZE = {"samples": 2_504, "variants": 43_438}
@@ -51,9 +51,9 @@ def measured(folder: Path, phenotypes: int, *more: object, warm: bool) -> dict[s
         if warm:  # what is compiled once for good is no cost of a run
             discover(folder, Path(out), 1, *more)
         return {
-            "one": kept(folder / "one.json", lambda: discover(folder, Path(out), 1, *more).weight),
-            "trees": kept(folder / "trees.json", lambda: trees(folder)),
-            "many": kept(
+            "one": part(folder / "one.json", lambda: discover(folder, Path(out), 1, *more).weight),
+            "trees": part(folder / "trees.json", lambda: trees(folder)),
+            "many": part(
                 folder / f"many_{phenotypes}.json",
                 lambda: discover(folder, Path(out), phenotypes, *more).weight,
             )
@@ -62,11 +62,9 @@ def measured(folder: Path, phenotypes: int, *more: object, warm: bool) -> dict[s
         }
 
 
-def kept(path: Path, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def part(path: Path, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What a run found, from its file where it was run before, with the commit it ran on."""
-    if not path.exists():
-        path.write_text(json.dumps({**run(), "commit": commit()}))
-    return json.loads(path.read_text())
+    return kept(path, lambda: {**run(), "commit": commit()})
 
 
 def criteria(found: dict[str, Any], phenotypes: int) -> dict[str, dict[str, Any]]:

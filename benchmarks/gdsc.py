@@ -11,10 +11,9 @@ and folds. --work DIR keeps what is finished.
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from _gdsc_peers import PEERS, Screens
-from _record import Run, at_least, at_most, data_folder, genodl, options, show, table
+from _record import Run, at_least, at_most, data_folder, genodl, kept, options, show, table
 
 FDR = 0.1
 LIMIT_SECONDS, LIMIT_GB = 15 * 60, 4.0
@@ -124,13 +123,6 @@ def peers(
         seconds = sum(run["cpu_seconds"] for run in runs.values())
         found[peer] = {**summary(ranks), "cpu_seconds": round(seconds, 1)}
     return found
-
-
-def kept(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What an earlier run left in a file, else made now."""
-    if not path.exists():
-        path.write_text(json.dumps(make()))
-    return json.loads(path.read_text())
 
 
 def ran(folder: Path, work: Path, names: list[str], *, quick: bool) -> dict[str, float]:

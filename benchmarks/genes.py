@@ -9,8 +9,6 @@ Each replicate of a regime is a cohort of its own, with six causal genes of ten 
 
 from __future__ import annotations
 
-import json
-import os
 import tempfile
 import time
 from functools import cache
@@ -21,7 +19,7 @@ import numpy as np
 import pandas as pd
 from _gene_cohorts import NONLINEAR, REGIMES, Genes, simulate
 from _gene_peers import PEERS, Absent
-from _record import at_least, at_most, options, show
+from _record import at_least, at_most, kept, options, show
 from sklearn.metrics import average_precision_score
 
 FDR = 0.1
@@ -152,7 +150,7 @@ def replicate(work: Path, name: str, number: int, *, samples: int, genes: int) -
     """Average precision of every contender on one cohort, and what genodl discovered."""
     simulated = cache(lambda: simulate(REGIMES[name], seed=number, samples=samples, genes=genes))
     own, others = (
-        kept(work, f"{name}-{number}-{genes}-{who}", lambda run=run: run(simulated()))
+        kept(work / f"{name}-{number}-{genes}-{who}.json", lambda run=run: run(simulated()))
         for who, run in (("genodl", genodl_on), ("peers", peers_on))
     )
     both = {key: own[key] | others[key] for key in ("precision", "cpu_seconds")}
@@ -175,18 +173,6 @@ def calibration(name: str, *, traits: int, seed: int) -> dict[str, Any]:
         "ratio": ratio,
         "share_with_discovery": float((least < FDR).mean()),
     }
-
-
-def kept(work: Path, name: str, make: Any) -> dict[str, Any]:
-    """What an earlier run left in the folder, else made now and left there whole."""
-    path = work / f"{name}.json"
-    if path.exists():
-        return json.loads(path.read_text())
-    found = make()
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps(found))
-    os.replace(beside, path)
-    return found
 
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -271,8 +257,7 @@ def main() -> None:
         }
         nulls = {
             name: kept(
-                work,
-                f"null-{name}-{given.first}",
+                work / f"null-{name}-{given.first}.json",
                 lambda name=name: calibration(
                     name, traits=20 if given.quick else NULLS[name][2], seed=given.first
                 ),

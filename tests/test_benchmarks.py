@@ -68,7 +68,12 @@ def test_an_expected_alteration_that_was_not_tested_is_an_error():
 
 
 def test_ranks_are_summed_up():
-    found = script("gdsc").summary([1, 1, 4, 10])
+    gdsc = script("gdsc")
+    held = gdsc.better(gdsc.summary([1, 2]), {"a": gdsc.summary([1, 3]), "b": {"skipped": "why"}})
+    assert [each["met"] for each in held.values()] == [True, True]
+    held = gdsc.better(gdsc.summary([2, 2]), {"a": gdsc.summary([1, 3])})
+    assert [each["met"] for each in held.values()] == [False, False]
+    found = gdsc.summary([1, 1, 4, 10])
     assert (found["first"], found["top_five"], found["of"]) == (2, 3, 4)
     assert found["mean_reciprocal_rank"] == pytest.approx((1 + 1 + 1 / 4 + 1 / 10) / 4)
 
@@ -501,9 +506,9 @@ def test_replicates_of_a_regime_are_summed_up():
 
 
 def test_a_finished_replicate_is_not_run_again(tmp_path):
-    kept = script("genes").kept
-    assert kept(tmp_path, "a", lambda: {"x": 1}) == {"x": 1}
-    assert kept(tmp_path, "a", lambda: {"x": 2}) == {"x": 1}
+    kept = script("_record").kept
+    assert kept(tmp_path / "a.json", lambda: {"x": 1}) == {"x": 1}
+    assert kept(tmp_path / "a.json", lambda: {"x": 2}) == {"x": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 

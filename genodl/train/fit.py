@@ -14,10 +14,9 @@ import jax.numpy as jnp
 import optax
 
 from genodl.models.network import Network, Params, apply, shrunk
+from genodl.train.augment import changed
 from genodl.train.loss import LOSSES, weighted_mean
 from genodl.train.progress import Progress, TrainConfig, keep_best, restart
-
-MASKED, MIXED = 1 << 20, (1 << 20) + 1  # streams of random numbers beyond the members'
 
 
 class Fit(NamedTuple):
@@ -281,7 +280,7 @@ def _round(
             rows, number = at
             # One gather for all members: a gather of their own would be hoisted into gigabytes.
             now = jax.random.fold_in(key, first + number)
-            batch = _changed((x[:, rows], y[:, rows], inside[:, :, rows]), now, config)
+            batch = changed((x[:, rows], y[:, rows], inside[:, :, rows]), now, config)
             own = (state.rate, sparser, batch[2], numbers, batch[0], batch[1], job.offset)
             return over(*carry, *own, (now, strength)), None
 
@@ -289,25 +288,3 @@ def _round(
         return jax.lax.scan(step, (state.params, state.moments), batches)[0]
 
     return one_round
-
-
-def _changed(
-    batch: tuple[jax.Array, jax.Array, jax.Array], key: jax.Array, config: TrainConfig
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Rows, targets and weights of a minibatch as the configuration changes them, for all members.
-
-    Rows are mixed only with rows that are trained on too.
-    """
-    x, y, weight = batch
-    if config.masked:
-        hidden = jax.random.bernoulli(jax.random.fold_in(key, MASKED), config.masked, x.shape)
-        x = jnp.where(hidden, 0, x)
-    if config.mixup:
-        own, other = jax.random.split(jax.random.fold_in(key, MIXED))
-        share = jax.random.beta(own, config.mixup, config.mixup, x.shape[1:2])
-        partner = jax.random.permutation(other, x.shape[1])
-        x, y = (share[:, None] * v + (1 - share[:, None]) * v[:, partner] for v in (x, y))
-        theirs = weight[..., partner]
-        both = (weight > 0) & (theirs > 0)
-        weight = jnp.where(both, share * weight + (1 - share) * theirs, 0)
-    return x, y, weight

@@ -96,6 +96,30 @@ def test_markers_of_a_product_without_lower_effects_stand_out():
     assert not {10, 200, 333} <= set(means.tolist())
 
 
+def test_those_that_stand_out_are_those_of_plain_regressions():
+    """Dosages, 0/1 markers and normal columns; a seventh of the places are not used."""
+    rng = np.random.default_rng(8)
+    x = np.hstack([panel(8, markers=600), rng.standard_normal((600, 40))]).astype(np.float32)
+    x[:, :30] = (x[:, :30] > 0) - (x[:, :30] > 0).mean(0)
+    used = np.arange(600) % 7 > 0
+    e = np.where(used, rng.standard_t(4, 600) * np.exp(0.3 * x[:, 40]), 0)
+    e = np.where(used, e - e[used].mean(), 0).astype(np.float32)
+    y, z = e[used], x[used].astype(float)
+    spread = np.clip(y / np.sqrt((y**2).mean()), -triples.CLIP, triples.CLIP) ** 2
+    spread = spread - spread.mean()
+
+    def squared(column, response):
+        r = np.corrcoef(column, response)[0, 1] if column.std() > 0.03 else 0.0
+        return r**2 * len(response)
+
+    strength = []
+    for column in (z - z.mean(0)).T:
+        bent = column**2 - (column**2).mean()
+        bent = bent - column * (column @ bent) / (column @ column)
+        strength.append(squared(column, y) + squared(column, spread) + squared(bent, spread))
+    assert_array_equal(stand_out(x, e, 50), np.sort(np.argsort(strength)[::-1][:50]))
+
+
 def test_which_stand_out_does_not_depend_on_the_scale_or_the_order_of_the_columns():
     x = panel(5, markers=70)
     e = centred(x[:, 1] * np.random.default_rng(5).standard_normal(600))

@@ -122,9 +122,18 @@ def test_rows_that_no_member_stops_by_need_no_prediction(small, monkeypatch):
 
 def test_each_member_need_predict_only_what_it_holds_out(small, monkeypatch):
     given = {"members": 5, "seed": 1, "config": SHORT}
+    advance, rows = chunks.advance, []
+
+    def seen(job, *state, **what):
+        rows.append(job.stop_by)
+        return advance(job, *state, **what)
+
+    monkeypatch.setattr(chunks, "advance", seen)
     own = fit_ensemble("mlp", {"hidden": (4,)}, *small, **given)
     monkeypatch.setattr(chunks, "OF_MEMORY", 0.0)  # so that all rows are predicted
     every = fit_ensemble("mlp", {"hidden": (4,)}, *small, **given)
+    assert rows[0].shape[:2] == (3, 5)
+    assert rows[-1] is None
     assert_array_equal(np.isfinite(own.out_of_bag), small[2] > 0)
     assert_allclose(own.out_of_bag, every.out_of_bag, rtol=1e-4, atol=1e-5)
     assert_allclose(own.losses, every.losses, rtol=1e-4, atol=1e-5)

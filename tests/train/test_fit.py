@@ -9,8 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from genodl.errors import InputError
 from genodl.models.network import network, settings_of
+from genodl.train.augment import changed
 from genodl.train.draw import minibatches, validation_splits
-from genodl.train.fit import _changed
 from genodl.train.progress import TrainConfig
 
 
@@ -59,16 +59,16 @@ def test_alleles_are_hidden_and_rows_mixed_as_the_configuration_says():
     y = (3 * x[:, :, :1] - x[:, :, 1:2]).astype("f4")
     weight = np.broadcast_to((np.arange(400) % 4 > 0).astype("f4"), (2, 5, 400))
     key = jax.random.key(1)
-    same = _changed((x, y, weight), key, TrainConfig())
+    same = changed((x, y, weight), key, TrainConfig())
     assert all(a is b for a, b in zip(same, (x, y, weight), strict=True))
 
-    hidden, targets, _ = _changed((x, y, weight), key, TrainConfig(masked=0.3))
+    hidden, targets, _ = changed((x, y, weight), key, TrainConfig(masked=0.3))
     gone = np.asarray(hidden) == 0
     assert gone.mean() == pytest.approx(0.3, abs=0.01)
     assert_array_equal(hidden, np.where(gone, 0, x))
     assert targets is y
 
-    mixed, targets, counted = _changed((x, y, weight), key, TrainConfig(mixup=0.5))
+    mixed, targets, counted = changed((x, y, weight), key, TrainConfig(mixup=0.5))
     # a linear target stays that of its row, and rows that are not trained on stay out
     assert_allclose(targets, 3 * mixed[:, :, :1] - mixed[:, :, 1:2], atol=1e-4)
     assert np.std(mixed) < 0.95 * np.std(x)
