@@ -64,16 +64,19 @@ def freedom_of(study: Study, number: int) -> int:
 
 
 def _attributed(deep: Deep | None, modality: str, places: int) -> tuple[np.ndarray, np.ndarray]:
-    """Attributions of products and networks and their markers' channels, padded to a width."""
+    """Attributions of products and networks and their markers' channels, padded to a width.
+
+    Markers to which nothing is attributed, as those that closed networks alone see, are left out.
+    """
     both = (deep.products, deep.network) if deep else ()
     parts = [part.attribution[modality] for part in both if modality in part.attribution]
-    used = sum(part.values.shape[1] for part in parts)
-    width = next(w for w in (0, *WIDTHS) if w >= used)
-    values = np.zeros((2, places, width), np.float32)
-    if used:
-        values[0, :, :used] = np.concatenate([part.values for part in parts], axis=1)
-        values[1, :, :used] = np.concatenate([part.proxies for part in parts], axis=1)
-    return values[0], values[1]
+    values = np.zeros((2, places, 0), np.float32)
+    if parts:
+        values = np.concatenate([[part.values, part.proxies] for part in parts], axis=2)
+    values = values[..., values[0].any(axis=0)]
+    width = next(w for w in (0, *WIDTHS) if w >= values.shape[2])
+    attributed, channels = np.pad(values, ((0, 0), (0, 0), (0, width - values.shape[2])))
+    return attributed, channels
 
 
 def padded(columns: np.ndarray) -> np.ndarray:

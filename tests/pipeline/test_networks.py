@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from genodl.config import DiscoverConfig
 from genodl.pipeline import networks
 from genodl.pipeline.candidates import Candidates, screen
+from genodl.pipeline.fits import fits_of
 from genodl.pipeline.learn import Deep, Linear, Part
 from genodl.pipeline.networks import _inputs, _laid_out, deepen
 from genodl.pipeline.study import Study, prepare
@@ -101,6 +102,25 @@ def test_each_modality_is_attributed_its_own_markers(study, deep):
         strongest = np.abs(part.values).mean(0).argmax()
         proxy = study.folded.gather(part.proxies[:, strongest], SAMPLES)
         assert abs(np.corrcoef(proxy, planted)[0, 1]) > 0.999
+
+
+def test_the_test_reads_the_markers_that_something_is_attributed_to_alone(study, deep):
+    part = deep.network.attribution["expression"]
+    silent = part.values.copy()
+    silent[:, 1::2] = 0
+    network = deep.network._replace(attribution={"expression": part._replace(values=silent)})
+    width = len(study.folded.fold)
+    nothing = np.zeros((width, FOLDS), np.float32)
+    linear = Linear(np.zeros(0, int), np.zeros((FOLDS, 0)), nothing, nothing)
+    told = deep._replace(network=network)
+    fits = fits_of(study, candidates_of(study)[:1], linear, 0, "expression", told)
+    kept = np.flatnonzero(silent.any(0))
+    assert 0 < len(kept) < silent.shape[1]
+    attributed, inputs = np.asarray(fits.attributed), np.asarray(fits.inputs)
+    assert_array_equal(attributed[:, : len(kept)], silent[:, kept])
+    assert_array_equal(inputs[:, : len(kept)], part.proxies[:, kept])
+    assert not attributed[:, len(kept) :].any()
+    assert not inputs[:, len(kept) :].any()
 
 
 def test_its_networks_vote_for_what_is_planted_and_both_halves_see_it(deep):
