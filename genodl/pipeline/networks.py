@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -70,7 +71,7 @@ def deepen(
         return nothing._replace(ensemble=ensemble)
     held = x.reshape(folds * groups, folds, -1, x.shape[2])[np.arange(folds * groups), fold]
     rest = _rest(study, linear, products, number)[fold]
-    explained = _explain(ensemble, held, rest)
+    explained = _explain(ensemble, held, rest, gates[fold] > 0)
     share = (gates[fold] / groups)[:, None].astype(np.float32)
     explained = explained._replace(attribution=explained.attribution * share[:, :, None])
     spread = _by_modality(candidates, inputs, explained, gates > 0)
@@ -156,30 +157,44 @@ class _Explained(NamedTuple):
     covariance: np.ndarray
 
 
-def _explain(ensemble: Ensemble, held: np.ndarray, rest: np.ndarray) -> _Explained:
-    """Attribution of the held-out rows, (tasks, width, inputs), by each member and in the mean."""
-    apply = ensemble.apply
+def _explain(
+    ensemble: Ensemble, held: np.ndarray, rest: np.ndarray, open_: np.ndarray
+) -> _Explained:
+    """Attribution of the rows that the tasks with a say hold out; that of the others is 0.
 
-    @jax.jit
-    def of_task(params: Any, x: jax.Array, left: jax.Array) -> tuple[jax.Array, ...]:
-        baseline = jnp.zeros_like(x)
-        share = params["share"][:, None]
+    Parameters
+    ----------
+    held : float32, (tasks, width, inputs)
+    rest : float32, (tasks, width)
+    open_ : bool, (tasks,), one at least
+    """
+    tasks = np.flatnonzero(open_)
+    params = [jax.tree.map(lambda leaf, k=k: leaf[k], ensemble.params) for k in tasks]
+    given = zip(params, held[tasks], rest[tasks], strict=True)
+    each = [_of_task(*one, apply=ensemble.apply) for one in given]
+    found = []
+    for part in map(np.stack, zip(*each, strict=True)):
+        whole = np.zeros((len(open_), *part.shape[1:]), part.dtype)
+        whole[tasks] = part
+        found.append(whole)
+    return _Explained(*found)
 
-        def by(member: Any) -> jax.Array:
-            alone = {**params, "members": member, "share": jnp.ones(1)}
-            return integrated_gradients(lambda z: apply(alone, z), x, baseline, steps=STEPS)
 
-        each = jax.vmap(by)(jax.tree.map(lambda leaf: leaf[:, None], params["members"]))
-        each = jnp.where(share[:, :, None] > 0, each, 0)
-        size, covariance = jnp.abs(each).mean(1), jnp.einsum("mwi,w->mi", each, left)
-        mean = (each * share[:, :, None]).sum(0)
-        return apply(params, x) - apply(params, baseline[:1]), mean, size, covariance
+@partial(jax.jit, static_argnames="apply")
+def _of_task(params: Any, x: jax.Array, left: jax.Array, *, apply: Any) -> tuple[jax.Array, ...]:
+    """The parts of `_Explained` of one task, by each member and in the mean."""
+    baseline = jnp.zeros_like(x)
+    share = params["share"][:, None]
 
-    found = [
-        of_task(jax.tree.map(lambda leaf, k=k: leaf[k], ensemble.params), *map(jnp.asarray, each))
-        for k, each in enumerate(zip(held, rest, strict=True))
-    ]
-    return _Explained(*(np.stack(part) for part in zip(*found, strict=True)))
+    def by(member: Any) -> jax.Array:
+        alone = {**params, "members": member, "share": jnp.ones(1)}
+        return integrated_gradients(lambda z: apply(alone, z), x, baseline, steps=STEPS)
+
+    each = jax.vmap(by)(jax.tree.map(lambda leaf: leaf[:, None], params["members"]))
+    each = jnp.where(share[:, :, None] > 0, each, 0)
+    size, covariance = jnp.abs(each).mean(1), jnp.einsum("mwi,w->mi", each, left)
+    mean = (each * share[:, :, None]).sum(0)
+    return apply(params, x) - apply(params, baseline[:1]), mean, size, covariance
 
 
 def _by_modality(
