@@ -22,7 +22,7 @@ PEERS: Mapping[str, Callable[[Trial], Answer]] = MappingProxyType(
     {
         "lasso": partial(lasso, dominance=False),
         "elastic_net": partial(lasso, dominance=False, mixing=(0.3, 0.7)),
-        "xgboost": xgboost,
+        "xgboost": partial(xgboost, predicting=False),
         "forest": forest,
     }
 )

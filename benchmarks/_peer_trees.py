@@ -32,7 +32,13 @@ OBJECTIVES = {
 }
 
 
-def xgboost(trial: Trial, *, depths: Sequence[int] = DEPTHS, rate: float = RATE) -> Answer:
+def xgboost(
+    trial: Trial,
+    *,
+    depths: Sequence[int] = DEPTHS,
+    rate: float = RATE,
+    predicting: bool = True,
+) -> Answer:
     """Boosted trees, ranked by mean |SHAP| (TreeSHAP of XGBoost itself) of the model on all.
 
     Depth and number of rounds by cross-validation with early stopping; 80 % of rows and half of
@@ -45,24 +51,32 @@ def xgboost(trial: Trial, *, depths: Sequence[int] = DEPTHS, rate: float = RATE)
     boosted = _Boosted(xgb, trial, rate)
     group = trial.fold % INNER
     curves = [boosted.curves(group, depth) for depth in depths]
-    prediction = np.empty(len(trial.fold))
-    folds = [np.flatnonzero(trial.fold == fold) for fold in np.unique(trial.fold)]
-    # the group that holds a fold has no say in the settings it is predicted with
-    others = [np.setdiff1d(np.arange(INNER), group[rows]) for rows in folds]
-    chosen = [_best(curves, judges) for judges in others]
-
-    def held(rows: np.ndarray, best: tuple[int, int]) -> np.ndarray:
-        return boosted.predicted(rows, depths[best[0]], best[1])
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        for rows, values in zip(folds, pool.map(held, folds, chosen), strict=True):
-            prediction[rows] = values
+    prediction = _predicted(boosted, trial.fold, curves, depths) if predicting else None
     place, rounds = _best(curves, np.arange(INNER))
     depth = depths[place]
     shares = boosted.shares(depth, rounds)[:, : len(trial.names)]
     score = np.abs(shares).mean(axis=0)
     settings = {"rounds": rounds, "max_depth": depth, "eta": rate}
     return Answer(with_ties_broken(score, trial), prediction, settings=settings)
+
+
+def _predicted(
+    boosted: _Boosted, fold: np.ndarray, curves: Sequence[np.ndarray], depths: Sequence[int]
+) -> np.ndarray:
+    """Margins of each fold by a model of all others."""
+    folds = [np.flatnonzero(fold == each) for each in np.unique(fold)]
+    # the group that holds a fold has no say in the settings it is predicted with
+    others = [np.setdiff1d(np.arange(INNER), fold[rows] % INNER) for rows in folds]
+    chosen = [_best(curves, judges) for judges in others]
+
+    def held(rows: np.ndarray, best: tuple[int, int]) -> np.ndarray:
+        return boosted.predicted(rows, depths[best[0]], best[1])
+
+    prediction = np.empty(len(fold))
+    with ThreadPoolExecutor(THREADS) as pool:
+        for rows, values in zip(folds, pool.map(held, folds, chosen), strict=True):
+            prediction[rows] = values
+    return prediction
 
 
 def _best(curves: Sequence[np.ndarray], judges: np.ndarray) -> tuple[int, int]:

@@ -69,13 +69,31 @@ def test_an_expected_alteration_that_was_not_tested_is_an_error():
 
 def test_ranks_are_summed_up():
     gdsc = script("gdsc")
-    held = gdsc.better(gdsc.summary([1, 2]), {"a": gdsc.summary([1, 3]), "b": {"skipped": "why"}})
+    beside = {**gdsc.summary([1, 3]), "genodl": gdsc.summary([1, 2])}
+    held = gdsc.better({"a": beside, "b": {"skipped": "why"}})
     assert [each["met"] for each in held.values()] == [True, True]
-    held = gdsc.better(gdsc.summary([2, 2]), {"a": gdsc.summary([1, 3])})
+    held = gdsc.better({"a": beside | {"genodl": gdsc.summary([2, 2])}})
     assert [each["met"] for each in held.values()] == [False, False]
     found = gdsc.summary([1, 1, 4, 10])
     assert (found["first"], found["top_five"], found["of"]) == (2, 3, 4)
     assert found["mean_reciprocal_rank"] == pytest.approx((1 + 1 + 1 / 4 + 1 / 10) / 4)
+
+
+def test_a_slow_tool_is_set_beside_our_ranks_on_the_screens_that_it_ran(tmp_path):
+    gdsc = script("gdsc")
+    expected = pd.DataFrame({"phenotype": ["a", "b", "c"], "expected": ["X", "Y", "X"]})
+
+    class Screens:
+        def ranked(self, peer: str, phenotype: str) -> dict[str, object]:
+            return {"alterations": ["Z", "X", "Y"], "cpu_seconds": 1.5}
+
+    asked = (Screens(), expected, [1, 4, 9], ["xgboost", "lasso"], tmp_path)
+    found = gdsc.peers(*asked, every=2)
+    assert found["xgboost"]["genodl"] == gdsc.summary([1, 9])
+    assert found["xgboost"]["mean_reciprocal_rank"] == gdsc.summary([2, 2])["mean_reciprocal_rank"]
+    assert found["xgboost"]["cpu_seconds"] == 3.0
+    assert found["lasso"]["genodl"] == gdsc.summary([1, 4, 9])
+    assert found["lasso"]["of"] == 3
 
 
 def test_a_locus_includes_both_its_ends_and_only_variants_count():
