@@ -15,7 +15,7 @@ from genodl.pipeline import networks
 from genodl.pipeline.candidates import Candidates, screen
 from genodl.pipeline.fits import fits_of
 from genodl.pipeline.learn import Deep, Linear, Part
-from genodl.pipeline.networks import _inputs, _laid_out, deepen
+from genodl.pipeline.networks import _explain, _inputs, _laid_out, deepen
 from genodl.pipeline.study import Study, prepare
 from genodl.values import Cohort
 
@@ -92,6 +92,19 @@ def test_attributions_sum_to_the_prediction(study, deep):
     known = study.targets[0].known
     total = sum(part.values.sum(1) for part in deep.network.attribution.values())
     assert_allclose(total[known], deep.network.prediction[known], atol=0.02)
+
+
+def test_networks_without_a_say_are_left_unexplained(deep):
+    tasks, inputs = deep.ensemble.params["x_centre"].shape
+    rng = np.random.default_rng(6)
+    held = rng.standard_normal((tasks, 6, inputs)).astype(np.float32)
+    rest = rng.standard_normal((tasks, 6)).astype(np.float32)
+    open_ = np.arange(tasks) % 3 == 0
+    explained = (_explain(deep.ensemble, held, rest, o) for o in (np.ones(tasks, bool), open_))
+    for whole, part in zip(*explained, strict=True):
+        assert whole[~open_].any()
+        assert_array_equal(part[open_], whole[open_])
+        assert not part[~open_].any()
 
 
 def test_each_modality_is_attributed_its_own_markers(study, deep):
