@@ -19,7 +19,7 @@ from genodl import __version__, provenance, simulate
 from genodl.attribute import attribute
 from genodl.io import ingest
 from genodl.screen.channels import WINSOR, encode
-from genodl.screen.marginal import scan
+from genodl.screen.marginal import covered, scan
 from genodl.screen.pairs import shortlist
 from genodl.train.ensemble import fit_ensemble
 from genodl.train.progress import TrainConfig
@@ -156,13 +156,14 @@ def scan_rates(size: Size) -> dict[str, tuple[float, str]]:
     """Markers times residuals a second of the marginal scan, encoding included, and GFLOP/s."""
     rng = np.random.default_rng(0)
     dosage = jnp.asarray(rng.integers(0, 3, (size.samples, size.markers)), jnp.float32)
-    residuals = jnp.asarray(rng.normal(size=(size.samples, size.residuals)), jnp.float32)
+    drawn = rng.normal(size=(size.samples, size.residuals))
+    residuals, over = jnp.asarray(drawn, jnp.float32), covered(drawn)
     present = jnp.ones(size.samples, jnp.float32)
     basis = jnp.full((size.samples, 1), size.samples**-0.5, jnp.float32)
-    _, seconds = fastest(lambda: scan(encode(dosage, present, basis, WINSOR), residuals))
+    _, seconds = fastest(lambda: scan(encode(dosage, present, basis, WINSOR), residuals, over))
     tested = size.markers * size.residuals
-    # two channels, each multiplied as it is and squared; encoding is not counted
-    flops = 2 * 2 * 2 * size.samples * tested
+    # two channels by the residuals, their squares by what those cover; encoding is not counted
+    flops = 2 * 2 * size.samples * size.markers * (size.residuals + over.samples.shape[1])
     return {
         "scan": (tested / seconds, "markers x residuals/s"),
         "scan arithmetic": (flops / seconds / 1e9, "GFLOP/s"),

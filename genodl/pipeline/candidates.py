@@ -12,7 +12,7 @@ from genodl.cohort.presence import VARIANTS
 from genodl.config import DiscoverConfig
 from genodl.pipeline.study import Study
 from genodl.screen.channels import levels
-from genodl.screen.marginal import Screen, keep_best, scan, unevenness
+from genodl.screen.marginal import Screen, covered, keep_best, scan, unevenness
 
 BENT = 32  # markers of a training fold, of a modality, that are cut
 BENT_Z, BENT_VARIANT_Z = 3.0, 4.0  # |z| of the screen that they must reach
@@ -84,7 +84,8 @@ def screen(study: Study, modality: str, config: DiscoverConfig, track: Track) ->
     shape, targets = _views(study), len(study.targets)
     used = residuals.shape[1]
     whole = np.stack([t.marginal for t in study.targets], axis=1)
-    columns = jnp.asarray(np.concatenate([residuals, whole], axis=1))
+    every = np.concatenate([residuals, whole], axis=1)
+    columns, over = jnp.asarray(every), covered(every)
     spread = np.stack(
         [np.where(t.known, t.spread, 0).astype(np.float32) for t in study.targets], axis=1
     )
@@ -95,7 +96,7 @@ def screen(study: Study, modality: str, config: DiscoverConfig, track: Track) ->
     def scores() -> Iterator[tuple[int, np.ndarray]]:
         blocks = study.blocks(modality)
         for start, width, channels in track(blocks, f"screening {modality}", markers):
-            z = np.asarray(scan(channels, columns))[:, :width]
+            z = np.asarray(scan(channels, columns, over))[:, :width]
             wider = np.sqrt(np.asarray(unevenness(channels, jnp.asarray(spread))))[:width]
             marginal[start : start + width] = z[0, :, used:] / wider
             scale[start : start + width] = np.asarray(channels.scale)[:width]

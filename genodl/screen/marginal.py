@@ -27,8 +27,27 @@ class Screen(NamedTuple):
     z: np.ndarray
 
 
+class Covered(NamedTuple):
+    """The samples that residuals cover: those of many targets often cover the same.
+
+    Attributes
+    ----------
+    samples : float32, (places, patterns), 1 where a sample is covered, else 0
+    pattern : int32, (residuals,), of each residual
+    """
+
+    samples: jax.Array
+    pattern: jax.Array
+
+
+def covered(residuals: np.ndarray) -> Covered:
+    """Where residuals, (places, residuals), are not 0."""
+    samples, pattern = np.unique(residuals != 0, axis=1, return_inverse=True)
+    return Covered(jnp.asarray(samples, jnp.float32), jnp.asarray(pattern, jnp.int32))
+
+
 @jax.jit
-def scan(channels: Channels, residuals: jax.Array) -> jax.Array:
+def scan(channels: Channels, residuals: jax.Array, over: Covered) -> jax.Array:
     """z of each marker, channel and residual.
 
     Parameters
@@ -36,15 +55,15 @@ def scan(channels: Channels, residuals: jax.Array) -> jax.Array:
     channels : of a block of markers
     residuals : float32, (places, residuals), 0 outside the samples they cover (held-out, unknown
         or padding)
+    over : those samples, see `covered`
 
     Returns
     -------
     float32, (2, markers, residuals), score statistic of the simple regression; 0 where inactive
     """
-    covered = (residuals != 0).astype(residuals.dtype)
     product = jnp.einsum("cnm,nr->cmr", channels.values, residuals)
-    squares = jnp.einsum("cnm,nr->cmr", channels.values**2, covered)
-    variance = (residuals**2).sum(0) / jnp.maximum(covered.sum(0), 1)
+    squares = jnp.einsum("cnm,np->cmp", channels.values**2, over.samples)[:, :, over.pattern]
+    variance = (residuals**2).sum(0) / jnp.maximum(over.samples.sum(0), 1)[over.pattern]
     z = product / jnp.sqrt(jnp.maximum(squares * variance, 1e-30))
     return jnp.where(channels.active[:, :, None], z, 0)
 

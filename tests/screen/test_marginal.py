@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from genodl.screen.channels import WINSOR, Channels, covariate_projection, encode
-from genodl.screen.marginal import keep_best, scan, unevenness
+from genodl.screen.marginal import covered, keep_best, scan, unevenness
 
 
 def t_statistic(y: np.ndarray, x: np.ndarray, covariates: np.ndarray) -> float:
@@ -18,6 +18,11 @@ def t_statistic(y: np.ndarray, x: np.ndarray, covariates: np.ndarray) -> float:
     slope = inverse @ design.T @ y
     left = y - design @ slope
     return slope[-1] / np.sqrt(inverse[-1, -1] * (left @ left) / (len(y) - design.shape[1]))
+
+
+def scanned(channels: Channels, residuals: np.ndarray) -> np.ndarray:
+    """z of residuals, whatever samples they cover."""
+    return np.asarray(scan(channels, jnp.asarray(residuals, jnp.float32), covered(residuals)))
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +40,7 @@ def test_the_score_is_the_t_statistic_of_least_squares_on_the_null_variance(draw
     basis = covariate_projection(covariates)
     channels = encode(dosage, np.ones(250, np.float32), basis, WINSOR)
     residual = y - basis @ (basis.T @ y)
-    z = np.asarray(scan(channels, jnp.asarray(residual[:, None], jnp.float32)))[0, :, 0]
+    z = scanned(channels, residual[:, None])[0, :, 0]
     r2 = z.astype(float) ** 2 / 250
     found = np.sign(z) * np.sqrt(r2 / (1 - r2) * (250 - 4))
     expected = [t_statistic(y, x, covariates) for x in dosage.T]
@@ -46,7 +51,7 @@ def test_the_second_channel_is_scored_as_any_other_column(drawn):
     dosage, _, y = drawn
     channels = encode(dosage, np.ones(250, np.float32), covariate_projection(np.ones((250, 1))), 4)
     residual = y - y.mean()
-    z = np.asarray(scan(channels, jnp.asarray(residual[:, None], jnp.float32)))
+    z = scanned(channels, residual[:, None])
     active = np.asarray(channels.active)[1]
     columns = np.asarray(channels.values)[1].T[active]
     expected = [np.corrcoef(c, y)[0, 1] * np.sqrt(250) for c in columns]
@@ -69,17 +74,31 @@ def test_rows_with_no_residual_do_not_count(drawn):
     channels = encode(dosage, np.ones(250, np.float32), basis, WINSOR)
     seen = np.arange(250) % 3 > 0
     residual = np.where(seen, y - y[seen].mean(), 0)
-    z = np.asarray(scan(channels, jnp.asarray(residual[:, None], jnp.float32)))[0, :, 0]
+    z = scanned(channels, residual[:, None])[0, :, 0]
     x = np.asarray(channels.values)[0].astype(float)[seen]
     e = residual[seen]
     expected = x.T @ e / np.sqrt((x**2).sum(0) * (e @ e) / seen.sum())
     assert_allclose(z, expected, rtol=1e-4)
 
 
+def test_residuals_that_cover_the_same_samples_share_a_pattern(drawn):
+    dosage, _, y = drawn
+    channels = encode(dosage, np.ones(250, np.float32), covariate_projection(np.ones((250, 1))), 4)
+    seen = np.arange(250)[:, None] % 3 > np.array([-1, 0, -1, 0, 1])
+    residuals = np.where(seen, y[:, None] * [1, 2, 3, 4, 5] + 0.1, 0)
+    over = covered(residuals)
+    assert over.samples.shape == (250, 3)
+    assert_array_equal(np.asarray(over.samples)[:, over.pattern], seen)
+    alone = [scanned(channels, residuals[:, [i]]) for i in range(5)]
+    assert_allclose(
+        scanned(channels, residuals), np.concatenate(alone, axis=2), rtol=1e-5, atol=1e-5
+    )
+
+
 def test_an_inactive_channel_scores_zero():
     haploid = np.tile([0.0, 1.0], 50).astype(np.float32)[:, None]
     channels = encode(haploid, np.ones(100, np.float32), covariate_projection(np.ones((100, 1))), 4)
-    z = np.asarray(scan(channels, jnp.asarray(haploid - 0.5)))
+    z = scanned(channels, haploid - 0.5)
     assert_allclose(z[0, 0], [10.0], rtol=1e-5)  # r = 1: the square root of the samples
     assert_array_equal(z[1], 0)
 
