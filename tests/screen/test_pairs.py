@@ -104,13 +104,14 @@ def test_all_folds_are_scanned_at_the_price_of_one_and_leave_their_own_samples_o
         assert ((4, 9) in zip(*found.columns, strict=True)) == (k != 0)
 
 
-@pytest.mark.parametrize("law", ["normal", "heavy", "binary"])
+@pytest.mark.parametrize("law", ["normal", "laplace", "heavy", "binary"])
 def test_no_pair_beyond_the_bound_is_missed_by_scanning_the_telling_samples(law: str):
     rng = np.random.default_rng([21, len(law)])
     x = panel(21, samples=1000, markers=900)
     planted = rng.choice(900, (2, 8), replace=False)
     signal = 0.23 * (x[:, planted[0]] * x[:, planted[1]]).sum(1)
-    noise = rng.standard_t(3, 1000) if law == "heavy" else rng.standard_normal(1000)
+    drawn = {"heavy": rng.standard_t(2.5, 1000), "laplace": rng.laplace(size=1000)}
+    noise = drawn.get(law, rng.standard_normal(1000))
     y = signal + noise / noise.std()
     e = centred((y > 0).astype(float) if law == "binary" else y)
     z = np.abs(np.triu((x.T * e) @ x, 1)) / np.sqrt(np.square(e).sum())
@@ -119,10 +120,14 @@ def test_no_pair_beyond_the_bound_is_missed_by_scanning_the_telling_samples(law:
     assert beyond <= set(zip(*shortlist(x, e), strict=True))
 
 
-def test_the_telling_samples_are_the_largest_that_hold_their_share_of_the_energy():
+def test_the_telling_samples_are_the_larger_half_or_hold_their_share_of_the_energy():
     e = np.zeros(64, np.float32)
     e[[3, 10, 20, 40, 50]] = [-8, 4, 3, -2, 1]  # squares 64 16 9 4 1, of 94
-    assert _telling(e).tolist() == [3, 10, 20, 40]  # 80 is 0.851: two, and up to a sixteenth of all
+    # 80 is 0.851: two; half of five is three; and up to a sixteenth of all
+    assert _telling(e).tolist() == [3, 10, 20, 40]
+    heavy = np.where(np.arange(64) == 7, 90, 1 + np.arange(64) / 64)  # nearly all of the energy
+    assert _telling(heavy).tolist() == [7, *range(33, 64)]
+    assert len(_telling(np.tile([1.0, -1.0], 32))) == 56  # 0.85 of 64 is 54.4
 
 
 def test_partners_are_paired_with_markers_and_not_with_each_other():
