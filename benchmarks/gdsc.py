@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from _gdsc_peers import PEERS, Screens
-from _record import Run, at_least, at_most, data_folder, genodl, kept, options, show, table
+from _record import Run, at_least, at_most, commit, data_folder, genodl, kept, options, show, table
 
 FDR = 0.1
 SLOW = ("xgboost", "forest")
@@ -137,14 +137,18 @@ def peers(
     return found
 
 
-def ran(folder: Path, work: Path, names: list[str], *, quick: bool) -> dict[str, float]:
-    """What a discovery cost, its result kept in `work`; one that is there is not run again."""
+def ran(folder: Path, work: Path, names: list[str], *, quick: bool) -> dict[str, Any]:
+    """What a discovery cost and the commit it ran on.
 
-    def run() -> dict[str, float]:
+    Its result is kept in `work`; one that is there is not run again.
+    """
+
+    def run() -> dict[str, Any]:
         out = work / "genodl"
         shutil.rmtree(out, ignore_errors=True)
         more = QUICK if quick else ()
-        return discover(folder, out, names, *more, expression=not quick).weight
+        cost = discover(folder, out, names, *more, expression=not quick).weight
+        return {**cost, "discovered_on": commit()}
 
     return kept(work / "cost.json", run)
 

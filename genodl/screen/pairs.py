@@ -35,8 +35,8 @@ def shortlist(
     0.26. The `OF_A_TILE` largest of each square of `TILE` x `TILE` pairs, by chance those beyond
     3.5 sqrt(E), are then summed up over all samples, fold by fold; the sums of a training fold are
     those of all samples less those of the fold it leaves out. So a pair of z 6.2, the least that
-    is proposed of 20,000 markers, stands 9.3 such errors above what is passed over, and 8.8 or
-    more under a uniform law, Laplace's, or Student's of 2 to 5 degrees of freedom. Memory is the
+    is proposed of 20,000 markers, stands 9.1 such errors above what is passed over, and 8.7 or
+    more under a uniform law, Laplace's, or Student's of 2.5 to 5 degrees of freedom. Memory is the
     panel, its short floats of those samples and a few tiles, whatever the number of pairs. Where
     the device multiplies them, the factors are rounded to eight bits there, which moves a z by
     about 0.005 of a standard error.

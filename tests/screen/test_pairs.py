@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy import stats
+from scipy import integrate, optimize, stats
 
-from genodl.screen.pairs import _telling, count, shortlist
+from genodl.screen.pairs import HALF, OF_A_TILE, TILE, TOLD, _telling, count, shortlist
 from genodl.screen.products import CARRIERS, MOST, Products, bound, certain, exact_scores, propose
 
 
@@ -128,6 +128,28 @@ def test_the_telling_samples_are_the_larger_half_or_hold_their_share_of_the_ener
     heavy = np.where(np.arange(64) == 7, 90, 1 + np.arange(64) / 64)  # nearly all of the energy
     assert _telling(heavy).tolist() == [7, *range(33, 64)]
     assert len(_telling(np.tile([1.0, -1.0], 32))) == 56  # 0.85 of 64 is 54.4
+
+
+@pytest.mark.parametrize(
+    "law",
+    [stats.norm, stats.laplace, stats.uniform(-1, 2), *(stats.t(df) for df in (2.5, 3, 5))],
+    ids=["normal", "laplace", "uniform", "t2.5", "t3", "t5"],
+)
+def test_a_pair_at_the_bound_stands_far_above_what_a_tile_passes_over(law):
+    def energy(beyond: float) -> float:
+        inside = integrate.quad(lambda x: x**2 * law.pdf(x), 0, beyond, limit=200)[0]
+        return 1 - 2 * inside / law.var()
+
+    # half of the samples, or more until they have their share of the energy
+    edge = law.isf(HALF / 2)
+    if energy(edge) < TOLD:
+        edge = optimize.brentq(lambda c: energy(c) - TOLD, 1e-6, edge)
+    share = energy(edge)
+    # a small shift of the response moves the sum over the samples beyond the edge by so much
+    kept = 2 * law.sf(edge) + 2 * edge * law.pdf(edge)
+    passed = stats.norm.isf(OF_A_TILE / TILE**2 / 2) * np.sqrt(share)
+    error = np.sqrt(share * (1 - share))
+    assert (bound(count(20_000)[0]) * kept - passed) / error > 8.5
 
 
 def test_partners_are_paired_with_markers_and_not_with_each_other():
